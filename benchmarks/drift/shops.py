@@ -15,7 +15,7 @@ from components.drift.check import Window
 from components.drift.faults.log_faults import DELAY
 from components.drift.sketch.example_block import request_block
 from components.drift.sketch.examples import batches
-from components.drift.sketch.quality_sums import RankedLists
+from components.drift.sketch.quality_sums import RankedLists, cells
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
 from components.ingest.requests.splits import SPLITS
 from components.simulator import ShopConfig
@@ -57,6 +57,7 @@ class Requests:
             self.lists.scores[of_candidates],
             self.lists.labels[of_candidates],
             {name: np.array(values)[kept].tolist() for name, values in self.lists.slices.items()},
+            {pair: cells[of_candidates] for pair, cells in self.lists.cells.items()},
         )
         return Requests(self.block.filtered(kept), lists)
 
@@ -83,7 +84,10 @@ def read_shop(examples: Path, logs: Path, config: ShopConfig) -> Requests:
     warm_up = block.times_us < config.start_us + WARM_UP_DAYS * 24 * _HOUR_US
     scores = _scores(batch, labels, lengths, warm_up)
     slices = {"device": [value[0].decode() if value else "" for value in batch.column("device").to_pylist()]}
-    requests = Requests(block, RankedLists(block.shoppers, block.times_us, lengths, scores, labels, slices))
+    texts = {name: batch.column(name).flatten() for name in ("device", "country", "segment", "category")}
+    rows = pa.array(np.repeat(np.arange(len(batch)), lengths))
+    pairs = {(name, "category"): cells(texts[name].take(rows), texts["category"]) for name in ("device", "country", "segment")}
+    requests = Requests(block, RankedLists(block.shoppers, block.times_us, lengths, scores, labels, slices, pairs))
     return requests.between(first + WARM_UP_DAYS * 24, first + config.days * 24)
 
 

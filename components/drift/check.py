@@ -8,6 +8,7 @@ from components.contract.dataset import Dataset
 from components.drift.comparison.clustered_tests import Change
 from components.drift.comparison.compare import ColumnChange, column_changes, compare_columns, p_values, significant
 from components.drift.comparison.quality_changes import quality_changes
+from components.drift.comparison.taste_change import taste_changes
 from components.drift.comparison.volume import Volume, compare_volume
 from components.drift.decision import Action, Decision, Reason, decide
 from components.drift.faults.column_faults import column_reasons
@@ -78,6 +79,8 @@ def check(
     quality = quality_changes(reference.quality, window.quality)
     volume = compare_volume(reference.sketch.hours, window.sketch.hours)
     tests = p_values(comparisons) | {("quality", *key): change.p for key, change in quality.items()}
+    tastes = taste_changes(reference.quality, window.quality)
+    tests |= {("taste", *pair): change.p for pair, change in tastes.items()}
     if volume is not None:
         tests |= {("volume",): volume.p, ("course",): volume.course_p}
     alarms = significant(tests, false_discovery_rate=false_discovery_rate)
@@ -101,7 +104,7 @@ def check(
         ]
         if not of_labels:  # the ranking of what is left of them says nothing
             holds = not any(reason.action is Action.FREEZE for reason in of_columns)
-            reasons += quality_reasons(quality, alarms, features_hold=holds)
+            reasons += quality_reasons(quality, tastes, alarms, features_hold=holds)
     elif missing:
         reasons += of_volume
     return Check(columns, quality, volume, alarms, enough or missing, decide(reasons))

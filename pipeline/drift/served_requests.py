@@ -15,7 +15,7 @@ from components.contract.dataset import Dataset
 from components.contract.sources import Impressions
 from components.drift.faults.log_faults import DELAY
 from components.drift.sketch.example_block import LENGTH, column_values, of_items, sketched
-from components.drift.sketch.quality_sums import RankedLists
+from components.drift.sketch.quality_sums import RankedLists, cells
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
 from components.evaluation.metrics.id_hashes import hashed
 from pipeline.drift.interactions import Interactions, hashed_keys
@@ -67,6 +67,9 @@ class ServedRequests:
         self._dataset, self._interactions, self._counts, self._version = dataset, interactions, counts, version
         texts = {column.name for column in input_columns(dataset) if column.axis == "request" and column.dtype == "string"}
         self._slices = tuple(names[0] for names in dataset.slices if len(names) == 1 and names[0] in texts)
+        of_candidates = {column.name for column in input_columns(dataset) if column.axis == "candidate" and column.dtype == "string"}
+        sliced = tuple(names[0] for names in dataset.slices if len(names) == 1 and names[0] in of_candidates)
+        self._pairs = tuple((name, own) for name in self._slices for own in sliced)
         self._columns = sketched(dataset)
         # Sampled candidates are none that anybody saw: what was served can't be compared with them.
         self._has_lists = isinstance(dataset.candidates, Impressions)
@@ -130,7 +133,22 @@ class ServedRequests:
         for name in self._slices:
             values = pc.list_element(pc.fill_null(features.field(name), [""]), 0).fill_null("").to_pylist()
             slices[name] = [value for value, is_ranked in zip(values, ranked.tolist(), strict=True) if is_ranked]
-        return RankedLists(shoppers[ranked], times[ranked], lengths[ranked], scores[kept], labels[kept], slices)
+        pairs = {pair: each[kept] for pair, each in self._cells(features, seen).items()}
+        return RankedLists(shoppers[ranked], times[ranked], lengths[ranked], scores[kept], labels[kept], slices, pairs)
+
+    def _cells(self, features: pa.StructArray, seen: SeenCandidates) -> dict[tuple[str, str], Ints]:
+        """Return the cells [N] of the seen candidates, -1 where features weren't logged."""
+        values = {}
+        for name in {name for pair in self._pairs for name in pair}:
+            lists = pc.list_element(pc.fill_null(features.field(name), [[]] if name not in self._slices else [""]), 0)
+            if name in self._slices:
+                values[name] = lists.fill_null("").take(pa.array(seen.requests))
+            else:
+                starts, lengths = _extents(lists)
+                inside = seen.candidates < lengths[seen.requests]
+                at = np.where(inside, starts[seen.requests] + seen.candidates, -1)
+                values[name] = pc.fill_null(_flat(lists).take(pa.array(at, mask=~inside)), "")
+        return {pair: cells(values[pair[0]], values[pair[1]]) for pair in self._pairs}
 
     def _seen(self, decisions: pa.Table, times: Ints) -> SeenCandidates:
         """Find the candidates on the places that count as seen; where the page reports them, those that it reported."""

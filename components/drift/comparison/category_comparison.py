@@ -68,7 +68,9 @@ def compare_categories(reference: CategorySketch, window: CategorySketch) -> Cat
     constant = constant_cell(shares[0], shares[1])
     if constant is None:
         last = last_days(window.by_day)
-        late = sum(_cells(window.by_day[day], window.values, ["", *values], np.array(window.day_total[day]))[1:] for day in last)
+        late = np.zeros(len(values) + 1)
+        for day in last:
+            late += _cells(window.by_day[day], window.values, ["", *values], np.array(window.day_total[day]))[1:]
         constant = constant_cell(shares[0], late) if last else None
     return CategoryComparison(
         missing=missing,

@@ -1,7 +1,7 @@
 """Find the marks that a fault leaves in a column of numbers: a factor, a constant, one value that came from nowhere."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ _PART = 0.1  # of the rows, from which a factor of some of them is looked for
 _PART_FACTOR = 8.0  # from which a second hump tells it from any other change of shape
 _SPIKE, _SPIKE_ELSEWHERE = 0.1, 0.3  # share of one value, of 0 and below and of others, where the reference has hardly any
 _HARDLY = 0.01
+_NO_FACTOR = None, 1.0, 1.0
 
 Floats = NDArray[np.float64]
 
@@ -70,8 +71,9 @@ def number_marks(old: Floats, new: Floats, *, rank_error: float) -> NumberMarks:
     if not old.sum() or not new.sum():
         return NumberMarks()
     cell = constant_cell(old, new)
-    marks = NumberMarks(constant=None if cell is None else float(_VALUES[cell]), spike=_spike(old, new))
-    return replace(marks, **_factor(old, new, rank_error))
+    factor, part, residue = _factor(old, new, rank_error)
+    constant = None if cell is None else float(_VALUES[cell])
+    return NumberMarks(factor=factor, part=part, residue=residue, constant=constant, spike=_spike(old, new))
 
 
 def _spike(old: Floats, new: Floats) -> tuple[float, float] | None:
@@ -81,22 +83,22 @@ def _spike(old: Floats, new: Floats) -> tuple[float, float] | None:
     return (float(_VALUES[top]), float(after[top])) if before[top] < _HARDLY and after[top] >= least else None
 
 
-def _factor(old: Floats, new: Floats, rank_error: float) -> dict[str, float]:
+def _factor(old: Floats, new: Floats, rank_error: float) -> tuple[float | None, float, float]:
     """Return the factor that takes the reference's values to the window's, if one explains the change, its part and residue.
 
     It is estimated from the means of the logarithms of magnitudes, without zeros; of a part of the rows, among units.
     """
     shares = [_magnitudes(counts) for counts in (old, new)]
     if not all(each.sum() for each in shares) or abs(old[_NONZERO].sum() / old.sum() - new[_NONZERO].sum() / new.sum()) > _MOST_ZEROS:
-        return {}
+        return _NO_FACTOR
     before, after = (np.cumsum(each) / each.sum() for each in shares)
     shift = float(_LOGS @ shares[1] / shares[1].sum() - _LOGS @ shares[0] / shares[0].sum())
     distance = float(np.max(np.abs(after - before)))
     if not distance:
-        return {}
+        return _NO_FACTOR
     residue = float(np.max(np.abs(_moved(before, shift) - after))) / distance
     if abs(shift) >= _LEAST_LOG and residue < max(_RESIDUE, min(_NOISY_RESIDUE, _NOISE * rank_error / distance)):
-        return {"factor": math.exp(shift), "residue": residue}
+        return math.exp(shift), 1.0, residue
     for unit in UNITS:
         for factor in (unit, 1 / unit):
             if max(factor, 1 / factor) >= _PART_FACTOR:
@@ -104,8 +106,8 @@ def _factor(old: Floats, new: Floats, rank_error: float) -> dict[str, float]:
                 part = float(added @ (after - before) / (added @ added))
                 residue = float(np.max(np.abs(after - before - part * added))) / distance
                 if part >= _PART and residue < _RESIDUE:
-                    return {"factor": factor, "part": min(part, 1.0), "residue": residue}
-    return {}
+                    return factor, min(part, 1.0), residue
+    return _NO_FACTOR
 
 
 def _magnitudes(counts: Floats) -> Floats:

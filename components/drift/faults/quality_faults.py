@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from components.drift.comparison.clustered_tests import Change
+from components.drift.comparison.taste_change import TasteChange
 from components.drift.decision import Action, Reason
 from components.drift.sketch.quality_sums import OVERALL
 
@@ -15,22 +16,29 @@ LARGE_FALL = 3.0
 EXPECTED_FALL = 0.01
 MISCALIBRATED = 0.15
 """Of the rate of positives, by which scores may be off it more than in the reference."""
+TASTE_MOVED = 0.1
+"""Least change of the label rate of a value of candidates for a value of requests, as a share of the mean rate."""
 _SHOWN = 3
 
 Changes = Mapping[tuple[str, str, str], Change]
 
 
-def quality_reasons(changes: Changes, alarms: set[tuple[str, ...]], *, features_hold: bool) -> list[Reason]:
+def quality_reasons(
+    changes: Changes, tastes: Mapping[tuple[str, str], TasteChange], alarms: set[tuple[str, ...]], *, features_hold: bool
+) -> list[Reason]:
     """Return reasons from metrics whose change is significant and large enough to matter.
 
     Args:
         changes: by (slice, value, metric).
-        alarms: the significant tests, ("quality", slice, value, metric) among them.
+        tastes: how who wants what changed, by a value of requests and one of candidates.
+        alarms: the significant tests, ("quality", slice, value, metric) and ("taste", *pair) among them.
         features_hold: no feature is broken, so a fall of ranking is for what shoppers want.
     """
     sure = {key: change for key, change in changes.items() if ("quality", *key) in alarms}
     rate = changes.get((*OVERALL, "label rate"))
     reasons = _falls(sure, features_hold=features_hold)
+    if features_hold and not reasons:
+        reasons = _other_tastes({pair: change for pair, change in tastes.items() if ("taste", *pair) in alarms})
     off = sure.get((*OVERALL, "calibration"))
     if off is not None and rate is not None and abs(off.difference) >= MISCALIBRATED * rate.reference:
         text = f"calibration: the rate of positives is {off.window:+.4f} from the mean score, in the reference {off.reference:+.4f}."
@@ -43,6 +51,19 @@ def quality_reasons(changes: Changes, alarms: set[tuple[str, ...]], *, features_
         )
         reasons.append(Reason(action=Action.RETRAIN_WARM, kind="expected loss", subject="scores", text=text))
     return reasons
+
+
+def _other_tastes(sure: Mapping[tuple[str, str], TasteChange]) -> list[Reason]:
+    """Return a reason from the pair of values by which most has changed."""
+    large = {pair: change for pair, change in sure.items() if change.size >= TASTE_MOVED}
+    if not large:
+        return []
+    (of_requests, of_candidates), change = max(large.items(), key=lambda each: each[1].size)
+    text = (
+        f"ranking: the label rates of {of_candidates!r} by {of_requests!r} are off the scores by {change.size:.0%} otherwise than in the "
+        "reference (root of the mean square); no feature is broken, so what shoppers want has changed."
+    )
+    return [Reason(action=Action.RETRAIN_WARM, kind="changed taste", subject="ranking", text=text)]
 
 
 def _falls(sure: Changes, *, features_hold: bool) -> list[Reason]:

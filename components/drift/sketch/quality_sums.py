@@ -5,14 +5,20 @@ All are sums over requests, by group of shoppers and by day, so windows add up, 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from components.drift.sketch.number_sketch import GROUPS
+from components.evaluation.metrics.id_hashes import hashed
 
 OVERALL = ("", "")
 MOST_SLICES = 200
+BUCKETS = 8
+"""Of values of a request and of a candidate, by hash: pairs of them are cells, which all windows share."""
 _DAY_US = 86_400_000_000
 
 Floats = NDArray[np.float64]
@@ -41,6 +47,8 @@ class RankedLists:
         scores: [N], probabilities.
         labels: [N] 1 for a positive, NaN where it isn't known yet.
         slices: slice name to the value of each request.
+        cells: name of a value of requests and one of candidates, to the cell [N] of each candidate, -1 where a value isn't
+            known; see `cells`.
     """
 
     shoppers: NDArray[np.uint64]
@@ -49,14 +57,20 @@ class RankedLists:
     scores: NDArray[np.float32]
     labels: NDArray[np.float32]
     slices: Mapping[str, Sequence[str]]
+    cells: Mapping[tuple[str, str], NDArray[np.int64]] = field(default_factory=dict)
 
 
 @dataclass
 class QualitySums:
-    """Sums of a window by (slice, value): [G, S] by group of shoppers, and [S] by day; S as in `SUMS`."""
+    """Sums of a window by (slice, value): [G, S] by group of shoppers, and [S] by day; S as in `SUMS`.
+
+    `by_cell` has, by name of a value of requests and one of candidates, sums [G, C, 3] of residuals, labelled candidates
+    and positives.
+    """
 
     by_group: dict[tuple[str, str], Floats] = field(default_factory=dict)
     by_day: dict[tuple[str, str], dict[int, Floats]] = field(default_factory=dict)
+    by_cell: dict[tuple[str, str], Floats] = field(default_factory=dict)
 
     def add(self, lists: RankedLists) -> None:
         """Add requests; values beyond the first `MOST_SLICES` of all slices are left out."""
@@ -71,8 +85,18 @@ class QualitySums:
                     rows = texts == value
                     self._add((name, value), sums[rows], groups[rows], days[rows])
 
+        of_candidates = np.repeat(groups, lists.row_lengths)
+        for pair, cells in lists.cells.items():
+            used = (cells >= 0) & ~np.isnan(lists.labels)
+            positives = lists.labels[used].astype(float)
+            sums = np.stack([positives - lists.scores[used], np.ones(len(positives)), positives], axis=1)
+            total = self.by_cell.setdefault(pair, np.zeros((GROUPS, BUCKETS**2, 3)))
+            np.add.at(total, (of_candidates[used], cells[used]), sums)
+
     def merge(self, other: "QualitySums") -> None:
         """Add another window."""
+        for pair, total in other.by_cell.items():
+            self.by_cell[pair] = self.by_cell.get(pair, 0) + total
         for key, sums in other.by_group.items():
             self.by_group[key] = self.by_group.get(key, 0) + sums
             mine = self.by_day.setdefault(key, {})
@@ -85,6 +109,13 @@ class QualitySums:
         mine = self.by_day.setdefault(key, {})
         for day in np.unique(days).tolist():
             mine[day] = mine.get(day, np.zeros(len(SUMS))) + sums[days == day].sum(axis=0)
+
+
+def cells(of_requests: "pa.Array[Any]", of_candidates: "pa.Array[Any]") -> NDArray[np.int64]:
+    """Return the cell [N] of each candidate, of texts [N] of its request and texts [N] of its own; -1 where one is empty."""
+    rows, columns = (hashed(texts) % np.uint64(BUCKETS) for texts in (of_requests, of_candidates))
+    empty = [np.asarray(pc.equal(pc.binary_length(texts), 0).fill_null(True)) for texts in (of_requests, of_candidates)]
+    return np.where(empty[0] | empty[1], -1, (rows * np.uint64(BUCKETS) + columns).astype(np.int64))
 
 
 def request_sums(lists: RankedLists) -> Floats:
