@@ -4,18 +4,20 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from components.contract.errors import InputError
+from components.contract.load import parse_dataset
 from components.drift.faults.log_faults import DELAY
 from components.drift.sketch.category_sketch import CategorySketch
 from components.drift.sketch.number_sketch import NumberSketch, bin_values
-from components.drift.sketch.quality_sums import OVERALL, SUMS
+from components.drift.sketch.quality_sums import OVERALL, SUMS, cells
 from components.drift.sketch.window_sketch import WindowSketch
 from components.evaluation.metrics.id_hashes import hash_id
 from pipeline.drift import json_chunks
 from pipeline.drift.read_log import LogSpan, LogWindows, read_log
-from tests.pipeline.drift.shop_log import DATASET, HOUR_US, MINUTE_US, START_US, click, exposure, written
+from tests.pipeline.drift.shop_log import DATASET, HOUR_US, MINUTE_US, SHOP, START_US, click, exposure, written
 
 WHOLE = LogSpan(START_US, START_US, START_US + 240 * HOUR_US)
 
@@ -140,3 +142,22 @@ def test_chunks_of_any_size_give_the_same_window(tmp_path: Path, monkeypatch: py
     assert parts.counts == whole.counts
     assert texts(parts.window.sketch, "item") == texts(whole.window.sketch, "item") == {"d": 29, "a": 29}
     assert np.allclose(parts.window.quality.by_group[OVERALL], whole.window.quality.by_group[OVERALL])
+
+
+def test_who_clicks_on_what_is_counted_for_requests_with_features(tmp_path: Path) -> None:
+    dataset = parse_dataset(SHOP.replace("slices: [page]", "slices: [page, item]"))
+    log = written(tmp_path, [exposure(1), exposure(2, features=None)], [click(1, "d", 5)])
+    (counted,) = read_log(log, dataset, WHOLE, version=7, say=lambda _: None).window.quality.by_cell.items()
+    pair, sums = counted
+    assert pair == ("page", "item")
+    expected = cells(pa.array(["home", "home"]), pa.array(["d", "a"]))
+    by_cell = sums.sum(axis=0)
+    assert by_cell[expected] == pytest.approx(np.array([[1 - 0.75, 1, 1], [-0.25, 1, 0]]))  # of those seen of the first request
+    assert by_cell.sum() == pytest.approx(by_cell[expected].sum())
+
+
+def test_labels_are_known_by_action(tmp_path: Path) -> None:
+    dataset = parse_dataset(SHOP.replace("click: {label: 1}", "click: {label: 1}, buy: {label: 2}"))
+    sketch = read_log(written(tmp_path, [exposure(1)], [click(1, "d", 5)]), dataset, WHOLE, version=7, say=lambda _: None).window.sketch
+    assert numbers(sketch, "label") == numbers(sketch, "label_click") == {0.0: 1, 1.02: 1}  # the middle of its bin
+    assert numbers(sketch, "label_buy") == {0.0: 2}
