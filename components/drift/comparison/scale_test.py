@@ -44,13 +44,15 @@ def scale_change(reference: Floats, window: Floats) -> tuple[float | None, float
     first, last = max(used[0] - margin, 0), min(used[-1] + margin, len(_POSITIVE) - 1) + 1
     old, new, edges = old[:, first:last], new[:, first:last], _EDGES[first : last + 1]
     unmoved = _log_likelihoods(old, new, edges, 0.0)
+    rows = new.sum(axis=1)
+    lost = float(_log_likelihoods(old, old, edges, 0.0).sum() / old.sum() - unmoved.sum() / rows.sum())
+    if lost <= _LEAST_GAIN:  # most often: nothing is there to gain
+        return None, 1.0
     gains = {shift: _log_likelihoods(old, new, edges, shift) - unmoved for shift in np.log(FACTORS) if abs(shift) > _FAR}
     best = max(gains, key=lambda shift: float(gains[shift].sum()))
-    rows = new.sum(axis=1)
     mean = gains[best].sum() / rows.sum()
     groups = int((rows > 0).sum())
     error = float(np.sqrt(groups / max(groups - 1, 1) * ((gains[best] - mean * rows) ** 2).sum())) / rows.sum()
-    lost = float((_log_likelihoods(old, old, edges, 0.0).sum() / old.sum()) - unmoved.sum() / rows.sum())
     if mean <= max(_LEAST_GAIN, _RECOVERED * lost) or groups < 2:
         return None, 1.0
     p = float(stats.t.sf((mean - _LEAST_GAIN) / error, groups - 1)) if error else 0.0
