@@ -64,17 +64,17 @@ def checked(requests: Requests, dataset: Dataset, *, shape: str, seed: int) -> I
         for days in (1, 3, 7):
             for begin in range(start, start + (RELEASE_DAYS - days) * 24 + 1, days * 24):
                 window = requests.between(begin, begin + days * 24).window()
-                found = check(reference, window, dataset)
+                result = check(reference, window, dataset)
                 yield Checked(
                     shape=shape,
                     seed=seed,
                     days=days,
                     start_hour=begin,
                     requests=int(window.sketch.requests.sum()),
-                    enough=found.enough,
-                    action=found.decision.action,
-                    reasons=tuple(f"{each.kind}: {each.text}" for each in found.decision.reasons),
-                    alarms=tuple(sorted(" ".join(test) for test in found.alarms)),
+                    enough=result.enough,
+                    action=result.decision.action,
+                    reasons=tuple(f"{each.kind}: {each.text}" for each in result.decision.reasons),
+                    alarms=tuple(sorted(" ".join(test) for test in result.alarms)),
                 )
 
 
