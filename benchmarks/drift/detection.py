@@ -1,10 +1,10 @@
-"""Measure in how many requests the drift check finds planted faults, and names them.
+"""Measure in how many requests the drift check decides rightly on planted faults, and names them.
 
     python -m benchmarks.drift.detection [--shops 2] [--large-shops 1] [--tastes 8] [--step 1] [--only NAME] [--work DIR] [--json FILE]
 
 Shops and releases are those of benchmarks/drift/clean.py; of every week the first day, the first three and all seven
 are checked with each fault of benchmarks/drift/planted.py. Another taste is simulated by shops that turn on a day, by 90
-degrees. Found: the decision is one that the fault asks for. Named: one of the reasons has its kind and its subject.
+degrees. Right: the decision is one that the fault asks for. Named: one of the reasons has its kind and its subject.
 """
 
 import argparse
@@ -40,13 +40,13 @@ _TASTE_DAYS = _TURN_DAY + 8
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """A window with a fault, and whether the check found and named it; else what it said."""
+    """A window with a fault, and whether the decision is right and names it; else what it said."""
 
     fault: str
     shape: str
     days: int
     requests: int
-    found: bool
+    decided: bool
     named: bool
     reasons: tuple[str, ...]
 
@@ -85,7 +85,7 @@ def _detection(fault: Fault, shape: Shape, days: int, reference: Window, window:
         shape=shape.name,
         days=days,
         requests=int(window.sketch.requests.sum()),
-        found=decision.action in fault.actions,
+        decided=decision.action in fault.actions,
         named=fault.named_by(decision.reasons),
         reasons=tuple(f"{each.kind}: {each.text}" for each in decision.reasons),
     )
@@ -118,7 +118,7 @@ def main() -> None:
                 options.json.write_text(json.dumps([asdict(each) for each in detections], indent=1))
     console.print(_table(detections))
     for fault in dict.fromkeys(each.fault for each in detections):
-        missed = Counter(_kinds(each) for each in detections if each.fault == fault and not (each.named and each.found))
+        missed = Counter(_kinds(each) for each in detections if each.fault == fault and not (each.named and each.decided))
         if missed:
             console.print(f"{fault}: {', '.join(f'{count} x {said}' for said, count in missed.most_common(4))}", style="dim")
 
@@ -138,14 +138,14 @@ def _table(detections: Sequence[Detection]) -> Table:
         for shape, days in sizes
     ]
     table = Table(
-        "fault", *heads, f"{ENOUGH:.0%} named from", title="Found / named, in percent of the windows, by requests", padding=(0, 0)
+        "fault", *heads, f"{ENOUGH:.0%} named from", title="Decided rightly / named, in percent of the windows, by requests", padding=(0, 0)
     )
     for fault in dict.fromkeys(each.fault for each in detections):
         cells, enough = [], ""
         for shape, days in sizes:
             some = [each for each in detections if (each.fault, each.shape, each.days) == (fault, shape, days)]
             named = float(np.mean([each.named for each in some])) if some else 0.0
-            cells.append(f"{np.mean([each.found for each in some]) * 100:.0f}/{named * 100:.0f}" if some else "")
+            cells.append(f"{np.mean([each.decided for each in some]) * 100:.0f}/{named * 100:.0f}" if some else "")
             if named < ENOUGH:
                 enough = ""
             elif not enough:
