@@ -103,7 +103,7 @@ def _factor(old: Floats, new: Floats, rank_error: float) -> tuple[float | None, 
         for factor in (unit, 1 / unit):
             if max(factor, 1 / factor) >= _PART_FACTOR:
                 added = _moved(before, math.log(factor)) - before
-                part = float(added @ (after - before) / (added @ added))
+                part = float(added @ (after - before) / max(added @ added, 1e-12))
                 residue = float(np.max(np.abs(after - before - part * added))) / distance
                 if part >= _PART and residue < _RESIDUE:
                     return factor, min(part, 1.0), residue
