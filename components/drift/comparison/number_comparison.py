@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from components.drift.comparison.clustered_tests import Change, Windows, last_days, mean_change, mean_error, shares_change
 from components.drift.comparison.effects import jensen_shannon
 from components.drift.comparison.number_marks import NumberMarks, number_marks
-from components.drift.comparison.scale_test import scale_change
+from components.drift.comparison.scale_test import contradicts, scale_change
 from components.drift.sketch.number_sketch import BINS, MISSING, NumberSketch, ascending_bins, bin_values
 
 CELLS = 12
@@ -76,7 +76,10 @@ def compare_numbers(reference: NumberSketch, window: NumberSketch) -> NumberComp
     if len(groupings) > 1:
         factor, of_factor = scale_change(groupings[1].reference, groupings[1].window)
         p = min(1.0, 4 / 3 * p, 4 * of_factor)
-        marks = replace(marks, factor=factor, part=1.0, residue=0.0) if of_factor < SURELY else marks
+        if of_factor < SURELY:
+            marks = replace(marks, factor=factor, part=1.0, residue=0.0)
+        elif marks.factor is not None and contradicts(groupings[1].reference, groupings[1].window, marks.factor):
+            marks = replace(marks, factor=None, part=1.0, residue=1.0)
     return NumberComparison(
         missing=missing,
         p=p,

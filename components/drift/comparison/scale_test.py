@@ -36,15 +36,10 @@ def scale_change(reference: Floats, window: Floats) -> tuple[float | None, float
         reference: counts [G, BINS] of values by group of items.
         window: likewise.
     """
-    old, new = reference[:, _POSITIVE], window[:, _POSITIVE]
-    used = np.flatnonzero(old.any(axis=0) | new.any(axis=0))
-    if not len(used) or not old.sum() or not new.sum():
+    old, new, edges = _in_range(reference, window)
+    if not old.sum() or not new.sum():
         return None, 1.0
-    margin = int(np.ceil(abs(np.log(FACTORS[0])) / 0.02))
-    first, last = max(used[0] - margin, 0), min(used[-1] + margin, len(_POSITIVE) - 1) + 1
-    old, new, edges = old[:, first:last], new[:, first:last], _EDGES[first : last + 1]
-    unmoved = _log_likelihoods(old, new, edges, 0.0)
-    rows = new.sum(axis=1)
+    unmoved, rows = _log_likelihoods(old, new, edges, 0.0), new.sum(axis=1)
     lost = float(_log_likelihoods(old, old, edges, 0.0).sum() / old.sum() - unmoved.sum() / rows.sum())
     if lost <= _LEAST_GAIN:  # most often: nothing is there to gain
         return None, 1.0
@@ -57,6 +52,24 @@ def scale_change(reference: Floats, window: Floats) -> tuple[float | None, float
         return None, 1.0
     p = float(stats.t.sf((mean - _LEAST_GAIN) / error, groups - 1)) if error else 0.0
     return float(np.exp(best)), min(1.0, p * len(gains))
+
+
+def contradicts(reference: Floats, window: Floats, factor: float) -> bool:
+    """Return whether items have kept their values, so that a factor by which the mean moved isn't one of all values."""
+    old, new, edges = _in_range(reference, window)
+    if not FACTORS[0] <= factor <= FACTORS[-1] or not old.sum() or not new.sum():
+        return False
+    moved, unmoved = (float(_log_likelihoods(old, new, edges, shift).sum()) for shift in (np.log(factor), 0.0))
+    return moved < unmoved
+
+
+def _in_range(reference: Floats, window: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return the counts of positive values of both, in the bins that either has and factors may move them to, and their edges."""
+    old, new = reference[:, _POSITIVE], window[:, _POSITIVE]
+    used = np.flatnonzero(old.any(axis=0) | new.any(axis=0))
+    margin = int(np.ceil(abs(np.log(FACTORS[0])) / 0.02))
+    first, last = (max(used[0] - margin, 0), min(used[-1] + margin, len(_POSITIVE) - 1) + 1) if len(used) else (0, 1)
+    return old[:, first:last], new[:, first:last], _EDGES[first : last + 1]
 
 
 def _log_likelihoods(old: Floats, new: Floats, edges: Floats, shift: float) -> Floats:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from components.drift.comparison.scale_test import scale_change
+from components.drift.comparison.scale_test import contradicts, scale_change
 from components.drift.sketch.number_sketch import NumberSketch
 
 ITEMS = 800
@@ -48,6 +48,15 @@ def test_a_sale_of_some_new_items_and_values_that_move_each_for_itself_are_none(
         logs + rng.normal(0.1, 0.2, ITEMS),
     ):
         assert scale_change(reference, sketch(later, after, seed=2, rows=5_000)) == (None, 1.0)
+
+
+def test_a_mean_that_moved_by_what_is_popular_is_contradicted_by_the_items(shop: tuple[np.ndarray, ...]) -> None:
+    logs, before, after = shop
+    reference = sketch(logs, before, seed=1, rows=50_000)
+    dearer = after * np.exp(0.2 * logs)  # the dear ones are popular now
+    assert contradicts(reference, sketch(logs, dearer, seed=2, rows=5_000), 1.2)
+    assert not contradicts(reference, sketch(logs + np.log(1.2), after, seed=2, rows=5_000), 1.2)
+    assert not contradicts(reference, sketch(logs + np.log(100), after, seed=2, rows=5_000), 100.0)
 
 
 def test_of_nothing_nothing_is_said() -> None:
