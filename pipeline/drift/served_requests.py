@@ -140,10 +140,11 @@ class ServedRequests:
         """Return the cells [N] of the seen candidates, -1 where features weren't logged."""
         values = {}
         for name in {name for pair in self._pairs for name in pair}:
-            lists = pc.list_element(pc.fill_null(features.field(name), [[]] if name not in self._slices else [""]), 0)
             if name in self._slices:
-                values[name] = lists.fill_null("").take(pa.array(seen.requests))
+                values[name] = pc.list_element(pc.fill_null(features.field(name), [""]), 0).fill_null("").take(pa.array(seen.requests))
             else:
+                empty: list[list[str]] = [[]]
+                lists = pc.list_element(pc.fill_null(features.field(name), empty), 0)
                 starts, lengths = _extents(lists)
                 inside = seen.candidates < lengths[seen.requests]
                 at = np.where(inside, starts[seen.requests] + seen.candidates, -1)

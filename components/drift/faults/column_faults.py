@@ -24,7 +24,7 @@ UNIT_FACTOR = 1.5
 """Factor from which values are in another unit; below it they may have risen or fallen by as much."""
 SHIFTED = 0.02
 """Least change of the probability that a value of the window is above one of the reference: 0.05 standard deviations."""
-SCALED = 0.03
+SCALED = 0.02
 """Least logarithm of a factor of all values."""
 EFFECT = 0.01
 """Least divergence of a number (Jensen-Shannon, bits), where neither location nor spread tells."""
