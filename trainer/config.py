@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from components.contract.base_model import Duration, Strict
 from components.contract.columns import gains
@@ -92,14 +92,13 @@ class RankerConfig(Strict):
     warm_start: bool = Field(default=False, description="Start from the weights of the current release, where there is one")
     warm_window: Duration | None = Field(
         default=None,
-        description="After a warm start, train on requests of the last so long only, and on all since the release's own; default: on all",
+        description="A warm start trains on the requests of the last so long, and always on those since the release's own; default: those",
     )
-
-    @model_validator(mode="after")
-    def _check_warm_window(self) -> "RankerConfig":
-        if self.warm_window is not None and not self.warm_start:
-            raise ValueError("`warm_window` goes with `warm_start: true`: an untrained model needs all of the training window")
-        return self
+    warm_replay: float = Field(
+        default=1.0, ge=0, description="Earlier requests that a warm start draws to train on beside them, over their number"
+    )
+    warm_learning_rate: float = Field(default=5e-4, gt=0, description="`learning_rate` of a warm start")
+    warm_epochs: int = Field(default=1, ge=1, description="`epochs` of a warm start")
 
 
 def ranker_config(dataset: Dataset, tuned: Mapping[str, Any] | None = None) -> RankerConfig:
@@ -156,8 +155,16 @@ def started(config: RankerConfig, start: str) -> RankerConfig:
         case "warm":
             return config.model_copy(update={"warm_start": True})
         case "full":
-            return config.model_copy(update={"warm_start": False, "warm_window": None})
+            return config.model_copy(update={"warm_start": False})
     raise InputError(f"training_start: expected warm, full or nothing, got {start!r}")
+
+
+def warmed(config: RankerConfig) -> RankerConfig:
+    """Return the settings of a training that begins with a champion's weights.
+
+    Trees aren't fitted anew: what they knew is in the champion's weights.
+    """
+    return config.model_copy(update={"learning_rate": config.warm_learning_rate, "epochs": config.warm_epochs, "distillation": 0.0})
 
 
 def heads(dataset: Dataset, config: RankerConfig) -> dict[str, float]:

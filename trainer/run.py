@@ -3,14 +3,15 @@
 import hashlib
 import json
 import os
+from tempfile import TemporaryDirectory
 
 import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from components.contract.load import parse_dataset
-from trainer.config import ranker_config, started
-from trainer.data.input_pipeline import last_request_us
+from trainer.config import ranker_config, started, warmed
+from trainer.data.input_pipeline import request_times
 from trainer.export.files import CURVE_FILE
 from trainer.export.saved_model import export
 from trainer.fit.checkpoints import Checkpoints
@@ -18,6 +19,7 @@ from trainer.fit.strategy import is_chief, strategy
 from trainer.fit.training import Folders, train
 from trainer.tuning.search_space import tuned
 from trainer.warm_start.champion_weights import write_metadata
+from trainer.warm_start.request_sample import chosen_requests
 from trainer.warm_start.warm_start import warm_start
 
 
@@ -41,13 +43,19 @@ def run_fn(fn_args: FnArgs) -> None:
     config = started(config, fn_args.custom_config.get("training_start", ""))
     graph = tft.TFTransformOutput(fn_args.transform_output)
     devices = strategy(config.strategy)  # before the first operation, which comes with the next line
-    until_us = last_request_us(fn_args.train_files)
+    times = request_times(fn_args.train_files)
+    until_us = int(times.max())
     base_model, champion = (fn_args.base_model, fn_args.custom_config["champion"]) if config.warm_start else (None, "")
     warm = warm_start(base_model, champion, config=config, dataset=dataset, last_request_us=until_us)
     folders = Folders(checkpoints=checkpoint_folder(fn_args), tensorboard=getattr(fn_args, "model_run_dir", None))
-    model, curve = train(
-        fn_args.train_files, fn_args.eval_files, graph, dataset=dataset, config=config, warm=warm, devices=devices, folders=folders
-    )
+    train_files, eval_files = fn_args.train_files, fn_args.eval_files
+    with TemporaryDirectory() as folder:
+        if warm.champion is not None:
+            config = warmed(config)
+            train_files, eval_files = chosen_requests(
+                train_files, eval_files, folder, times=times, since_us=warm.since_us, replay=config.warm_replay, seed=dataset.seed
+            )
+        model, curve = train(train_files, eval_files, graph, dataset=dataset, config=config, warm=warm, devices=devices, folders=folders)
     if not is_chief(config.strategy):
         return
     export(model, graph, fn_args.serving_model_dir, dataset=dataset)

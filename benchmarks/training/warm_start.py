@@ -1,124 +1,107 @@
-"""Compare a warm start on the newest requests with training from scratch on all, on a shop with ever new products.
+"""Compare a warm start with a full retrain, on a shop with ever new products.
 
-    python -m benchmarks.training.warm_start DATASET.yaml --root runs/NAME [--age 10%] [--seeds 1] [--brief] [--json FILE]
+    shelfrank run DATASET.yaml --data SHOP --root runs/earlier --data-until DAY
+    shelfrank run DATASET.yaml --data SHOP --root runs/full
+    python -m benchmarks.training.warm_start DATASET.yaml --root runs/full --champion runs/earlier/releases/1 \\
+        [--full MODEL] [--variant warm_replay=0] [--seeds 1] [--json FILE]
 
-From the examples of a run a champion of an earlier day is trained: its training window ends --age before the run's. The
-last twentieth of its requests chooses its epoch, and its Transform graph is of its own requests. The other models have
-the run's Transform graph and its eval and test windows, and begin where the champion's window ends:
+The champion is the release of an earlier day. The other models have the newer run's examples and Transform graph:
 
     the champion      as it was released then
-    full retrain      random initial weights, all requests of the training window
-    warm, newest      the champion's weights, only the requests since its training ended
-    cold, newest      random initial weights, the same requests: the control of the warm start
-    warm, all         the champion's weights, all requests
+    full retrain      random initial weights, all requests of the training window; with --full a model that the run made
+    warm start        as the dataset file has it; another row for each --variant, with other settings of the model
 
-Ids that the dataset file hashes get a vocabulary instead, which grows with the products. The state of shoppers and
-products is that of the whole log in all rows. Steps grow with the log; seconds are from reading to export, of the
-processor and by the clock, with some tens that don't depend on the log (tracing, export). "New products" are the test
-candidates that aren't in the champion's requests. After +- is the half width of a paired 95 % interval (Poisson
-bootstrap over shoppers).
+Seconds are those of the Trainer's entry point, from reading to export, of the processor and by the clock; a model that
+was made before has none. "New products" are the test candidates that no request of the champion's training had. After
++- is the half width of a paired 95 % interval (Poisson bootstrap over shoppers).
+
+The steps of two whole runs, from the result that each leaves in its folder:
+
+    python -m benchmarks.training.warm_start DATASET.yaml --root runs/full --warm runs/warm
 """
 
 import argparse
 import json
 import logging
+import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import apache_beam as beam
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
-import tensorflow_transform.beam as tft_beam
 import yaml
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from tfx_bsl.public import tfxio
 
 from benchmarks.quality.split_data import CONFIDENCE_95, Judged, Scores, arguments, files, newest, read
 from components.contract.load import parse_dataset
 from components.evaluation.metrics.bootstrap import standard_error
 from components.evaluation.metrics.metric_accumulator import RankingSums
 from components.schema.parsing import Features
-from components.schema.schema import schema
+from trainer.export.files import CURVE_FILE
 from trainer.fit.auc import auc
-from trainer.preprocess import preprocessing_fn
 from trainer.run import run_fn
 from trainer.warm_start.champion_weights import read_champion
 
 METRICS = {"auc": "AUC", "ndcg_at_10": "NDCG@10"}
-FULL = "full retrain"
-CHOOSES = 0.05  # last share of the champion's requests, for early stopping
+CHAMPION, FULL, WARM = "the champion", "full retrain", "warm start"
 
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained model: folder, epochs, steps, and seconds from reading to export, by the clock and of the processor."""
+    """Model in a folder: epochs, steps, and seconds from reading to export, by the clock and of the processor."""
 
     folder: Path
     epochs: int
     steps: int
-    clock_s: float
-    cpu_s: float
+    clock_s: float = math.nan
+    cpu_s: float = math.nan
 
 
-def with_vocabularies(text: str, *, seed: int, **model: Any) -> str:
-    """Return the dataset file with a vocabulary for each id, this seed and these settings of the model."""
+def made(folder: Path) -> Trained:
+    """Describe a model that was trained before."""
+    curve = json.loads((folder / CURVE_FILE).read_text(encoding="utf-8"))
+    return Trained(folder, len(curve), curve[-1]["step"])
+
+
+def with_settings(text: str, *, seed: int, **model: Any) -> str:
+    """Return the dataset file with this seed and these settings of the model."""
     document = {**yaml.safe_load(text), "seed": seed}
-    for feature in document["features"]:
-        if feature["kind"] == "id" and "vocabulary" not in feature:
-            feature["vocabulary"] = feature.pop("buckets", 20_000)
     document["model"] = {**document.get("model", {}), **model}
     return str(yaml.safe_dump(document, sort_keys=False))
 
 
-def divided(paths: list[str], folder: Path, *, age: float) -> tuple[NDArray[np.str_], float]:
-    """Write the champion's requests to `train/` and `eval/` of the folder; return their items and share."""
-    records = [record for name in paths for record in tf.data.TFRecordDataset(name).as_numpy_iterator()]
-    columns = {"time": tf.io.FixedLenFeature([], tf.int64), "item": tf.io.VarLenFeature(tf.string)}
-    parsed = tf.io.parse_example(records, columns)
-    times = parsed["time"].numpy()
-    day = times.min() + (times.max() - times.min()) * (1 - age)
-    chooses = np.quantile(times[times < day], 1 - CHOOSES)
-    for split, here in (("train", times < chooses), ("eval", (times >= chooses) & (times < day))):
-        (folder / split).mkdir(parents=True)
-        with tf.io.TFRecordWriter(str(folder / split / "part-0")) as writer:
-            for at in np.flatnonzero(here):
-                writer.write(records[at])
-    known = times[parsed["item"].indices.numpy()[:, 0]] < chooses
-    return np.unique(parsed["item"].values.numpy()[known].astype(str)), float((times < chooses).mean())
-
-
-def transformed(text: str, pattern: str, folder: Path) -> Path:
-    """Make a Transform graph of the requests, as TFX's component does."""
-    source = tfxio.TFExampleRecord(pattern, schema=schema(parse_dataset(text)), telemetry_descriptors=["benchmark"])
-    with tft_beam.Context(temp_dir=str(folder / "tmp")), beam.Pipeline(runner="FnApiRunner") as pipeline:
-        raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
-        fitted = raw | tft_beam.AnalyzeDataset(lambda inputs: preprocessing_fn(inputs, {"dataset": text}))
-        _ = fitted | tft_beam.WriteTransformFn(str(folder / "graph"))
-    return folder / "graph"
-
-
-def trained(text: str, train: list[str], evaluate: list[str], graph: Path, folder: Path, *, base: Path | None = None) -> Trained:
-    """Train by the Trainer's entry point, warm-started from the champion in `base`."""
+def trained(text: str, run: Path, folder: Path, *, champion: Path | None = None) -> Trained:
+    """Train by the Trainer's entry point, on a run's examples; with a champion from its weights."""
+    examples = newest(run, "EventExampleGen/examples")
     begin = time.perf_counter(), time.process_time()
     run_fn(
         SimpleNamespace(
-            train_files=train,
-            eval_files=evaluate,
-            transform_output=str(graph),
+            train_files=files(examples, "train"),
+            eval_files=files(examples, "eval"),
+            transform_output=str(newest(run, "Transform/transform_graph")),
             serving_model_dir=str(folder),
-            base_model=str(base) if base else None,
-            custom_config={"dataset": text, "champion": "the champion"},
+            base_model=str(champion) if champion else None,
+            custom_config={"dataset": text, "champion": CHAMPION, "training_start": "warm" if champion else "full"},
         )
     )
-    curve = json.loads((folder / "assets.extra" / "history.json").read_text(encoding="utf-8"))
-    return Trained(folder, len(curve), curve[-1]["step"], time.perf_counter() - begin[0], time.process_time() - begin[1])
+    seconds = time.perf_counter() - begin[0], time.process_time() - begin[1]
+    return replace(made(folder), clock_s=seconds[0], cpu_s=seconds[1])
+
+
+def known_items(examples: Path, until_us: int) -> NDArray[np.str_]:
+    """List the items of the training requests up to a moment."""
+    columns = {"time": tf.io.FixedLenFeature([], tf.int64), "item": tf.io.VarLenFeature(tf.string)}
+    known: set[bytes] = set()
+    for records in tf.data.TFRecordDataset(files(examples, "train")).batch(512):
+        parsed = tf.io.parse_example(records, columns)
+        known.update(parsed["item"].values.numpy()[parsed["time"].numpy()[parsed["item"].indices.numpy()[:, 0]] <= until_us])
+    return np.array(sorted(known)).astype(str)
 
 
 @dataclass(frozen=True)
@@ -167,31 +150,16 @@ def judged_by(
 def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
     """Compute all rows of the table."""
     examples, text = newest(args.root, "EventExampleGen/examples"), Path(args.dataset).read_text(encoding="utf-8")
-    train, evaluate = files(examples, "train"), files(examples, "eval")
-    file = with_vocabularies(text, seed=0)
-    known, share = divided(train, work / "past", age=args.age)
-    past = [[str(work / "past" / split / "*")] for split in ("train", "eval")]
-    then, now = transformed(file, past[0][0], work / "then"), transformed(file, str(examples / "Split-train" / "*"), work / "now")
-    for name in ("vocabulary_item", "categories"):
-        sizes = [tft.TFTransformOutput(str(graph)).vocabulary_size_by_name(name) for graph in (then, now)]
-        print(f"{name}: {sizes[0]:,} entries then, {sizes[1]:,} now")
-    print(f"the champion learnt from {share:.0%} of the requests")
+    champion = read_champion(str(args.champion))
+    assert champion is not None, "a trained release"
+    known = known_items(examples, champion.trained_until_us)
     rows: dict[str, Row] = {}
     for seed in range(1, args.seeds + 1):
-        at = work / f"seed_{seed}"
-        plain = with_vocabularies(text, seed=seed)
-        warm_all = with_vocabularies(text, seed=seed, warm_start=True)
-        warm_newest = with_vocabularies(text, seed=seed, warm_start=True, warm_window="1s")  # and all since the champion's own training
-        champion = trained(plain, past[0], past[1], then, at / "champion")
-        models = {
-            "the champion": champion,
-            FULL: trained(plain, train, evaluate, now, at / "full"),
-            "warm, newest": trained(warm_newest, train, evaluate, now, at / "warm_newest", base=champion.folder),
-        }
-        if not args.brief:
-            newest_only = since(train, champion.folder, at / "newest")
-            models["cold, newest"] = trained(plain, newest_only, evaluate, now, at / "cold_newest")
-            models["warm, all"] = trained(warm_all, train, evaluate, now, at / "warm_all", base=champion.folder)
+        plain, folder = with_settings(text, seed=seed), work / f"seed_{seed}"
+        models = {CHAMPION: made(args.champion), FULL: made(args.full) if args.full else trained(plain, args.root, folder / "full")}
+        variants = {WARM: {}, **{each: yaml.safe_load(f"{{{each.replace('=', ': ')}}}") for each in args.variant}}
+        for at, (name, settings) in enumerate(variants.items()):
+            models[name] = trained(with_settings(text, seed=seed, **settings), args.root, folder / str(at), champion=args.champion)
         judged, scored, new = judged_by(plain, examples, {name: model.folder for name, model in models.items()}, known)
         print(f"seed {seed}: {new.mean():.1%} of the test candidates are new products, {judged.labels[new].sum():.0f} positives among them")
         for name, model in models.items():
@@ -200,19 +168,6 @@ def compare(args: argparse.Namespace, work: Path) -> dict[str, Row]:
             row.sums.append(judged.sums(scored[name]))
             row.new_products.append(auc(judged.labels[new], scored[name][new]))
     return rows
-
-
-def since(paths: list[str], champion: Path, folder: Path) -> list[str]:
-    """Write the requests after the champion's last one to a file of their own."""
-    initial = read_champion(str(champion))
-    assert initial is not None
-    folder.mkdir(parents=True)
-    with tf.io.TFRecordWriter(str(folder / "part-0")) as writer:
-        for name in paths:
-            for record in tf.data.TFRecordDataset(name).as_numpy_iterator():
-                if tf.train.Example.FromString(record).features.feature["time"].int64_list.value[0] > initial.trained_until_us:
-                    writer.write(record)
-    return [str(folder / "*")]
 
 
 def table(rows: dict[str, Row]) -> Table:
@@ -238,16 +193,33 @@ def table(rows: dict[str, Row]) -> Table:
     return made
 
 
+def steps_table(full: Path, warm: Path) -> Table:
+    """Render the seconds of each step of two finished runs."""
+    seconds = [
+        {step["name"]: step["seconds"] for step in json.loads((run / "last_run.json").read_text(encoding="utf-8"))["steps"]}
+        for run in (full, warm)
+    ]
+    rendered = Table("step", "full, s", "warm, s", "of full", title="steps by the clock")
+    for name in (*seconds[0], None):
+        values = [each[name] if name else sum(each.values()) for each in seconds]
+        rendered.add_row(name or "all", *(f"{value:.1f}" for value in values), f"{values[1] / max(values[0], 1e-9):.2f}")
+    return rendered
+
+
 def main() -> None:
     """Print the table."""
     parser = arguments(__doc__)
-    parser.add_argument(
-        "--age", type=lambda text: float(text.removesuffix("%")) / 100, default=0.1, help="of the champion, of all the time"
-    )
+    parser.add_argument("--champion", type=Path, help="release of the earlier run")
+    parser.add_argument("--full", type=Path, help="a full retrain that was made before: its SavedModel")
+    parser.add_argument("--variant", action="append", default=[], help="settings of the model of one more row: NAME=VALUE, NAME=VALUE")
+    parser.add_argument("--warm", type=Path, help="folder of a warm run, whose steps are compared with those of --root")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--brief", action="store_true", help="without the last two rows")
     parser.add_argument("--json", type=Path, help="write the figures here")
     args = parser.parse_args()
+    if args.warm:
+        Console(width=170).print(steps_table(args.root, args.warm))
+    if not args.champion:
+        return
     progress = logging.getLogger("shelfrank.progress")
     progress.addHandler(logging.StreamHandler())
     progress.setLevel(logging.INFO)

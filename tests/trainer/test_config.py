@@ -3,7 +3,7 @@ import pytest
 from components.contract.errors import DatasetFileError, InputError
 from components.contract.load import parse_dataset
 from tests.bare_dataset import BARE
-from trainer.config import ranker_config, started
+from trainer.config import ranker_config, started, warmed
 
 
 def test_settings_come_from_the_dataset_file_and_the_rest_are_defaults():
@@ -57,17 +57,20 @@ def test_weights_go_by_a_role_that_there_is():
         ranker_config(parse_dataset(AMOUNTS + "model: {weight_by: revenue, position_bias: ips}"))
 
 
-def test_a_warm_window_needs_a_warm_start():
-    assert ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d}")).warm_window == 7 * 86400
-    with pytest.raises(DatasetFileError, match="`warm_window` goes with `warm_start: true`"):
-        ranker_config(parse_dataset(BARE + "model: {warm_window: 7d}"))
+def test_a_warm_start_has_a_rate_and_epochs_of_its_own_and_no_trees():
+    config = ranker_config(
+        parse_dataset(BARE + "model: {distillation: 0.5, learning_rate: 0.01, warm_learning_rate: 0.001, warm_epochs: 2}")
+    )
+    warm = warmed(config)
+    assert (warm.learning_rate, warm.epochs, warm.distillation) == (0.001, 2, 0)
+    assert warmed(warm) == warm
 
 
 def test_a_run_says_itself_what_training_starts_from():
     warm = ranker_config(parse_dataset(BARE + "model: {warm_start: true, warm_window: 7d, epochs: 3}"))
     assert started(warm, "") == warm
     full = started(warm, "full")
-    assert (full.warm_start, full.warm_window, full.epochs) == (False, None, 3)
+    assert (full.warm_start, full.warm_window, full.epochs) == (False, 7 * 86400, 3)
     assert started(full, "warm").warm_start
     with pytest.raises(InputError, match="training_start: expected warm, full or nothing, got 'hot'"):
         started(warm, "hot")

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 import tf_keras as keras
+from numpy.typing import NDArray
 
 from components.contract.columns import columns, gain_amounts, gains, input_columns, label_columns
 from components.contract.dataset import Dataset
@@ -44,7 +45,6 @@ class TrainingExamples:
     labels: tuple[str, ...] = ("label",)  # columns
     soft_labels: SoftLabels | None = None
     weights: AmountWeights | None = None  # then `SHOWN_WEIGHT` is among the features
-    since_us: int | None = None  # only requests from then on, microseconds since the epoch
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Epochs:
 
     def steps(self) -> int:
         """Count the steps in an epoch; reads the files once."""
-        requests = int(self._recent(_records(self._files)).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
+        requests = int(_records(self._files).batch(1024).reduce(0, lambda total, batch: total + tf.size(batch)))
         return requests // self._requests if self._shard.parts > 1 else -(-requests // self._requests)
 
     def _serialized(self, number: int) -> tf.data.Dataset:
@@ -138,18 +138,12 @@ class Epochs:
         files = tf.data.Dataset.from_tensor_slices((self._files, soft.files if soft else self._files))
         files = files.shuffle(len(self._files), seed=seed, reshuffle_each_iteration=False)
         read = files.interleave(_with_estimates if soft else _without_estimates, cycle_length=8, block_length=64)
-        shuffled = self._recent(read).shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
+        shuffled = read.shuffle(_SHUFFLED_REQUESTS, seed=seed, reshuffle_each_iteration=False)
         if shard.parts == 1:
             return shuffled.batch(self._requests)
         per_replica = self._requests // shard.parts
         own = slice(shard.worker * shard.replicas * per_replica, (shard.worker + 1) * shard.replicas * per_replica)
         return shuffled.batch(self._requests, drop_remainder=True).map(lambda step: step[own]).unbatch().batch(per_replica)
-
-    def _recent(self, records: tf.data.Dataset) -> tf.data.Dataset:
-        """Drop requests from before `since_us`."""
-        if self._examples.since_us is None:
-            return records
-        return records.batch(_READ_AT_ONCE).map(partial(_since, since_us=self._examples.since_us)).unbatch()
 
     def _transform(self, serialized: tf.data.Dataset) -> tf.data.Dataset:
         return serialized.map(self._parse_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -186,24 +180,16 @@ def request_files(patterns: Sequence[str]) -> tuple[list[str], bytes]:
     return files, first.numpy()
 
 
-def last_request_us(patterns: Sequence[str]) -> int:
-    """Find the time of the last request in the files, microseconds since the epoch.
+def request_times(patterns: Sequence[str]) -> NDArray[np.int64]:
+    """Read the times of the requests [R] in the files' order, microseconds since the epoch.
 
     Raises:
         InputError: the files hold no request.
     """
     files, _ = request_files(patterns)
-    times = tf.data.TFRecordDataset(files).batch(_READ_AT_ONCE).map(_times)
-    return max(int(each.numpy().max()) for each in times)
-
-
-def _since(records: tf.Tensor, since_us: int) -> tf.Tensor:
-    return tf.boolean_mask(records, _times(records) >= since_us)
-
-
-def _times(records: tf.Tensor) -> tf.Tensor:
-    """Parse the times of serialized requests [B], microseconds since the epoch."""
-    return tf.io.parse_example(records, {"time": tf.io.FixedLenFeature([], tf.int64)})["time"]
+    column = {"time": tf.io.FixedLenFeature([], tf.int64)}
+    batches = tf.data.TFRecordDataset(files).batch(_READ_AT_ONCE).map(lambda records: tf.io.parse_example(records, column)["time"])
+    return np.concatenate([times.numpy() for times in batches])
 
 
 def _records(files: Sequence[str]) -> tf.data.Dataset:

@@ -20,54 +20,27 @@ class Checkpoint:
     notes: Mapping[str, Any]
 
 
-class Checkpoints:
-    """A folder with the newest checkpoint of one training.
+def write_checkpoint(path: str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint as a TFRecord file: a header record (JSON: notes, dtypes and shapes), then one record an
+    array, each with TFRecord's checksum.
 
-    A checkpoint is a TFRecord file: a header record (JSON: notes, dtypes and shapes), then one record an array, each
-    with TFRecord's checksum. It is written under another name, renamed when complete, and only then the previous one is
-    removed: whenever a kill hits, a complete file remains. On object stores, which have no rename, the copy appears
+    It is written under another name and renamed when complete. On object stores, which have no rename, the copy appears
     whole.
-
-    Args:
-        folder: of this training and no other; created with the first checkpoint.
     """
-
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-
-    def write(self, step: int, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, then remove the older ones."""
-        tf.io.gfile.makedirs(self._folder)
-        header = {
-            "notes": dict(checkpoint.notes),
-            "arrays": {name: [[each.dtype.str, list(each.shape)] for each in arrays] for name, arrays in checkpoint.arrays.items()},
-        }
-        unfinished = f"{self._folder}/{step:012d}.unfinished"
-        with tf.io.TFRecordWriter(unfinished) as writer:
-            writer.write(json.dumps(header).encode())
-            for arrays in checkpoint.arrays.values():
-                for each in arrays:
-                    writer.write(np.ascontiguousarray(each).tobytes())
-        name = f"{step:012d}.checkpoint"
-        tf.io.gfile.rename(unfinished, f"{self._folder}/{name}", overwrite=True)
-        for other in tf.io.gfile.listdir(self._folder):
-            if other.rstrip("/") != name:
-                tf.io.gfile.remove(f"{self._folder}/{other}")
-
-    def read(self) -> Checkpoint | None:
-        """Read the newest checkpoint that is complete; None where there is none."""
-        if not tf.io.gfile.isdir(self._folder):
-            return None
-        names = sorted((name for name in tf.io.gfile.listdir(self._folder) if name.endswith(".checkpoint")), reverse=True)
-        return next((checkpoint for name in names if (checkpoint := _read(f"{self._folder}/{name}")) is not None), None)
-
-    def clear(self) -> None:
-        """Remove the folder, once training has ended."""
-        if tf.io.gfile.isdir(self._folder):
-            tf.io.gfile.rmtree(self._folder)
+    header = {
+        "notes": dict(checkpoint.notes),
+        "arrays": {name: [[each.dtype.str, list(each.shape)] for each in arrays] for name, arrays in checkpoint.arrays.items()},
+    }
+    unfinished = f"{path}.unfinished"
+    with tf.io.TFRecordWriter(unfinished) as writer:
+        writer.write(json.dumps(header).encode())
+        for arrays in checkpoint.arrays.values():
+            for each in arrays:
+                writer.write(np.ascontiguousarray(each).tobytes())
+    tf.io.gfile.rename(unfinished, path, overwrite=True)
 
 
-def _read(path: str) -> Checkpoint | None:
+def read_checkpoint(path: str) -> Checkpoint | None:
     """Read a file; None where a record is missing or fails its checksum, as after a full disk or a power failure."""
     records = tf.data.TFRecordDataset(path).as_numpy_iterator()
     try:
@@ -79,6 +52,41 @@ def _read(path: str) -> Checkpoint | None:
     except (StopIteration, ValueError, tf.errors.DataLossError):
         return None
     return Checkpoint(arrays, header["notes"])
+
+
+class Checkpoints:
+    """A folder with the newest checkpoint of one training.
+
+    The previous checkpoint is removed only after the new one is complete: whenever a kill hits, a complete file
+    remains.
+
+    Args:
+        folder: of this training and no other; created with the first checkpoint.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def write(self, step: int, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, then remove the older ones."""
+        tf.io.gfile.makedirs(self._folder)
+        name = f"{step:012d}.checkpoint"
+        write_checkpoint(f"{self._folder}/{name}", checkpoint)
+        for other in tf.io.gfile.listdir(self._folder):
+            if other.rstrip("/") != name:
+                tf.io.gfile.remove(f"{self._folder}/{other}")
+
+    def read(self) -> Checkpoint | None:
+        """Read the newest checkpoint that is complete; None where there is none."""
+        if not tf.io.gfile.isdir(self._folder):
+            return None
+        names = sorted((name for name in tf.io.gfile.listdir(self._folder) if name.endswith(".checkpoint")), reverse=True)
+        return next((checkpoint for name in names if (checkpoint := read_checkpoint(f"{self._folder}/{name}")) is not None), None)
+
+    def clear(self) -> None:
+        """Remove the folder, once training has ended."""
+        if tf.io.gfile.isdir(self._folder):
+            tf.io.gfile.rmtree(self._folder)
 
 
 def assign(variables: Sequence[tf.Variable], arrays: Arrays) -> None:

@@ -31,12 +31,14 @@ class EvalMetrics:
 def evaluate(model: Ranker, evaluation: tf.data.Dataset) -> EvalMetrics:
     """Compute a model's metrics over `trainer.data.input_pipeline.batches`; NDCG@10 as Evaluator defines it."""
     n_actions = len(model.action_weights)
+    # One trace for all batches: by their shapes the first and the last would have traces of their own.
+    logits = model.logged_logits.get_concrete_function(evaluation.element_spec[0])
     columns = [
         (
             acted.flat_values.numpy().reshape(-1, n_actions).max(axis=1),  # 1 if any action was done
             features[SHOWN_GAIN].flat_values.numpy(),
             acted.row_lengths().numpy(),
-            model.logged_logits(features).numpy(),
+            logits(features).numpy(),
         )
         for features, acted in evaluation
     ]
@@ -47,7 +49,7 @@ def evaluate(model: Ranker, evaluation: tf.data.Dataset) -> EvalMetrics:
 
 
 class EarlyStopping:
-    """Keep the weights of the best epoch, and stop training after `patience` epochs without a better one.
+    """Keep the weights of the best epoch, or the initial ones, and stop after `patience` epochs without better ones.
 
     `curve` has for each epoch: epoch (from 1), step, loss (mean over the epoch), eval_auc, eval_ndcg, learning_rate (at
     its end), seconds (of training, without evaluation), requests_per_s.
@@ -60,7 +62,13 @@ class EarlyStopping:
     def __init__(self, metric: Literal["auc", "ndcg"], *, patience: int) -> None:
         self._metric, self._patience = metric, patience
         self.curve: list[dict[str, Any]] = []
-        self.best: tuple[int, Weights] | None = None  # its row in `curve`
+        self.initial: EvalMetrics | None = None
+        self.best: tuple[int, Weights] | None = None  # its row in `curve`, -1 of the initial weights
+
+    def begin(self, metrics: EvalMetrics, weights: Weights) -> None:
+        """Keep the initial weights until an epoch is better."""
+        self.initial, self.best = metrics, (-1, weights)
+        PROGRESS.info(f"before training  eval {_METRIC_NAMES[self._metric]} %.4f", self._value(-1))
 
     def add_epoch(self, row: Mapping[str, Any], metrics: EvalMetrics, weights: Weights) -> None:
         """Add an epoch to the curve, where `row` lacks the eval metrics, and keep its weights if it is the best."""
@@ -79,4 +87,6 @@ class EarlyStopping:
         return self.best is not None and len(self.curve) - 1 - self.best[0] >= self._patience
 
     def _value(self, epoch: int) -> float:
+        if epoch < 0:
+            return float(getattr(self.initial, self._metric))
         return float(self.curve[epoch][f"eval_{self._metric}"])

@@ -55,7 +55,7 @@ def train(
     one, and ends with the same weights.
 
     Args:
-        warm: the champion's weights to begin with, and the training window they allow.
+        warm: the champion's weights to begin with, and to keep where no epoch is better.
         devices: those of `config.strategy`; made here by default.
 
     Raises:
@@ -70,7 +70,6 @@ def train(
             labels=tuple(heads(dataset, config)),
             soft_labels=_soft_labels(train_files, eval_files, soft_labels_folder, dataset, config) if config.distillation else None,
             weights=amount_weights(request_files(train_files)[0], dataset, config.weight_by) if config.weight_by else None,
-            since_us=warm.since_us,
         )
         epochs = Epochs(examples, graph, dataset=dataset, requests=config.batch_requests, seed=dataset.seed, shard=batch_shard(devices))
         evaluation = batches(eval_files, graph, dataset=dataset, requests=config.batch_requests, labels=examples.labels)
@@ -81,7 +80,7 @@ def train(
             carry_over(model, graph=graph, warm=warm)
             rate = learning_rate(config, min((epoch_steps or 0) * config.epochs, config.max_steps or sys.maxsize))
             step = TrainStep(model, config=config, rate=rate)
-        if isinstance(model.bias, InversePropensity):
+        if isinstance(model.bias, InversePropensity) and warm.champion is None:
             model.bias.assign(propensities(train_files, graph, dataset=dataset, config=config))
         # Evaluated and returned: a copy in float32 on this machine alone, whatever precision and devices train.
         trained = build_ranker(graph, dataset, config, sample=epochs.sample, precision="float32")
@@ -93,6 +92,7 @@ def train(
             checkpoints=Checkpoints(folders.checkpoints) if folders.checkpoints else None,
             tensorboard=TensorBoardWriter(folders.tensorboard if chief else None),
             epoch_steps=epoch_steps,
+            keep_initial=warm.champion is not None,
         )
         curve, weights = loop.run()
     assign(trained.variables, weights)
@@ -112,9 +112,8 @@ def _soft_labels(train_files: Sequence[str], eval_files: Sequence[str], folder: 
 def _calibrate(model: Ranker, evaluation: tf.data.Dataset) -> None:
     """Fit the calibration by the eval split's logits and labels."""
     n_actions = len(model.action_weights)
-    batch_pairs = [
-        (model.action_logits(features).numpy(), labels.flat_values.numpy().reshape(-1, n_actions)) for features, labels in evaluation
-    ]
+    action_logits = model.action_logits.get_concrete_function(evaluation.element_spec[0])
+    batch_pairs = [(action_logits(features).numpy(), labels.flat_values.numpy().reshape(-1, n_actions)) for features, labels in evaluation]
     logits, labels = (np.concatenate(each).astype(np.float64) for each in zip(*batch_pairs, strict=True))
     # The log has no labels of the probability once examined: there a score stays what the loss made of it.
     model.calibration.fit(logits, labels, model.config.calibration if model.config.position_bias == "none" else "none")

@@ -1,6 +1,6 @@
 """Run the epochs of a training, evaluate after each, and write checkpoints from which it resumes bit for bit."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -53,6 +53,7 @@ class TrainingLoop:
     Args:
         tensorboard: takes the curves; closed at the end.
         epoch_steps: steps of an epoch, if they are known beforehand.
+        keep_initial: return the initial weights if no epoch is better.
     """
 
     def __init__(
@@ -65,8 +66,10 @@ class TrainingLoop:
         checkpoints: Checkpoints | None,
         tensorboard: TensorBoardWriter,
         epoch_steps: int | None,
+        keep_initial: bool = False,
     ) -> None:
         self._config, self._step, self._epochs, self._evaluator = config, step, epochs, evaluator
+        self._keep_initial = keep_initial
         self._checkpoints, self._tensorboard = checkpoints, tensorboard
         self._stopping = EarlyStopping(config.judged_by, patience=config.patience)
         self._progress = ProgressLog(
@@ -79,6 +82,9 @@ class TrainingLoop:
         """Train, from the newest checkpoint if there is one; return the curve and the best epoch's weights."""
         try:
             self._resume()
+            if self._keep_initial and self._stopping.best is None:
+                weights = self._step.averaged_weights()
+                self._stopping.begin(self._evaluator.metrics(weights), weights)
             while self._position.epoch < self._config.epochs and not self._stopping.should_stop and not self._used_up():
                 self._train_epoch()
                 self._end_epoch()
@@ -134,6 +140,7 @@ class TrainingLoop:
             "seconds": self._progress.seconds,
             "curve": self._stopping.curve,
             "best": best[0] if best else None,
+            "initial": asdict(self._stopping.initial) if self._stopping.initial else None,
         }
         if best:
             arrays["best"] = list(best[1])
@@ -153,6 +160,8 @@ class TrainingLoop:
         self._stopping.curve.extend(notes["curve"])
         if notes["best"] is not None:
             self._stopping.best = (notes["best"], list(checkpoint.arrays["best"]))
+        if notes["initial"] is not None:
+            self._stopping.initial = EvalMetrics(**notes["initial"])
         for row in self._stopping.curve:
             self._tensorboard.add_epoch(row)
         PROGRESS.info(f"taken up at step {self._position.steps}, epoch {self._position.epoch + 1}")

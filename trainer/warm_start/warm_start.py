@@ -33,22 +33,23 @@ from trainer.warm_start.variable_names import weights
 PROGRESS = logging.getLogger("shelfrank.progress")
 
 Weights = Mapping[str, NDArray[np.float32]]
+_PROPENSITIES = "bias/of_place"
 _MAX_NAMES = 5  # of initialized weights in a log line
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Initial weights and training window of a training.
+    """Initial weights of a training.
 
     Attributes:
         champion: its weights; None: begin with random ones.
         name: of the champion, for the log.
-        since_us: train on requests from then on, microseconds since the epoch; None: on all.
+        since_us: time of the first request that is new to it, microseconds since the epoch.
     """
 
     champion: ChampionWeights | None = None
     name: str = ""
-    since_us: int | None = None
+    since_us: int = 0
 
 
 COLD = WarmStart()
@@ -91,14 +92,11 @@ def warm_start(base_model: str | None, name: str, *, config: RankerConfig, datas
     if not config.warm_start:
         return COLD
     champion = read_champion(base_model) if base_model else None
-    reason = _mismatch(champion, dataset, last_request_us)
+    reason = _mismatch(champion, config, dataset, last_request_us)
     if champion is None or reason:
         PROGRESS.warning("no warm start: %s; training begins with drawn weights, on the whole training window", reason)
         return COLD
-    if config.warm_window is None:
-        return WarmStart(champion, name)
-    since_us = min(last_request_us - round(config.warm_window * 1e6), champion.trained_until_us + 1)
-    return WarmStart(champion, name, since_us)
+    return WarmStart(champion, name, min(last_request_us - round((config.warm_window or 0) * 1e6), champion.trained_until_us + 1))
 
 
 def carry_over(model: Ranker, *, graph: tft.TFTransformOutput, warm: WarmStart) -> None:
@@ -157,12 +155,14 @@ def _carried_rows(
     return np.where(carried[:, None], old[at], initial), carried
 
 
-def _mismatch(champion: ChampionWeights | None, dataset: Dataset, last_request_us: int) -> str:
+def _mismatch(champion: ChampionWeights | None, config: RankerConfig, dataset: Dataset, last_request_us: int) -> str:
     """Explain why the weights can't be carried over; "" if they can."""
     if champion is None:
         return "the champion is no trained model that left its weights to a successor"
     if champion.split_seed != split_seed(dataset):
         return "the champion's windows were split by another seed or by time, so it may have been trained on what this run judges by"
+    if config.position_bias == "ips" and _PROPENSITIES not in champion.weights:
+        return "the champion has no propensities of examination, which `position_bias: ips` estimates from the whole training window"
     if champion.trained_until_us > last_request_us:
         until, last = (
             datetime.fromtimestamp(each / 1e6, UTC).isoformat(" ", "minutes") for each in (champion.trained_until_us, last_request_us)

@@ -34,12 +34,31 @@ def test_training_ends_after_so_many_epochs_without_a_better_one():
     assert judged("ndcg", [0.1, 0.2, 0.3], [0.5, 0.4, 0.6], patience=1) == (3, 2)
 
 
+@pytest.mark.parametrize(("areas", "best"), [([0.6, 0.7], -1), ([0.7, 0.81], 1), ([0.8, 0.7], -1)])
+def test_the_initial_weights_stay_unless_an_epoch_is_better(areas, best):
+    stopping = EarlyStopping("auc", patience=2)
+    stopping.begin(EvalMetrics(0.8, 0.1), [np.array(0)])
+    assert not stopping.should_stop
+    for epoch, area in enumerate(areas, start=1):
+        stopping.add_epoch({"epoch": epoch, **ROW}, EvalMetrics(area, 0.5), [np.array(epoch)])
+    assert stopping.best == (best, [best + 1])
+    assert stopping.should_stop == (best < 0)
+    assert [row["epoch"] for row in stopping.curve] == [1, 2]
+
+
 def test_eval_metrics_are_the_exact_auc_and_evaluators_ndcg():
     rows = [([1.0, 0.0, 1.0], [4.0, 0.0, 1.0], [0.1, 0.7, 0.3]), ([0.0], [0.0], [0.9]), ([0.0, 1.0], [0.0, 2.0], [0.2, 0.5])]
     batches = [
         ({SHOWN_GAIN: tf.ragged.constant([gains]), "logits": tf.constant(logits)}, tf.ragged.constant([labels]))
         for labels, gains, logits in rows
     ]
-    evaluated = evaluate(SimpleNamespace(action_weights=(1.0,), logged_logits=lambda features: features["logits"]), batches)
+    dataset = tf.data.Dataset.from_generator(
+        lambda: iter(batches),
+        output_signature=(
+            {SHOWN_GAIN: tf.RaggedTensorSpec([None, None], tf.float32), "logits": tf.TensorSpec([None], tf.float32)},
+            tf.RaggedTensorSpec([None, None], tf.float32),
+        ),
+    )
+    evaluated = evaluate(SimpleNamespace(action_weights=(1.0,), logged_logits=tf.function(lambda features: features["logits"])), dataset)
     assert evaluated.auc == auc(np.concatenate([row[0] for row in rows]), np.concatenate([row[2] for row in rows]))
     assert evaluated.ndcg == pytest.approx((ndcg_at_k(rows[0][1], rows[0][2], k=10) + 1) / 2)  # the middle one has nothing to gain

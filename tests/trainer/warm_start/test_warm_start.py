@@ -8,13 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import tensorflow_transform as tft
 
 from components.champion.baseline import export_baseline
 from components.contract.load import parse_dataset
 from tests.trainer.conftest import serialize, transform, write
 from trainer.config import ranker_config
-from trainer.data.input_pipeline import Epochs, TrainingExamples, batches, last_request_us
+from trainer.data.input_pipeline import batches
 from trainer.fit.build import ranker
 from trainer.model.network_inputs import layout
 from trainer.run import run_fn
@@ -31,7 +30,7 @@ windows: {by: hash}
 features: [{name: amount, kind: number, side: item, source: events}]
 model: {epochs: 6, learning_rate: 0.001}
 """
-WARM = "warm_start: true, learning_rate: 1.0e-12, epochs: 1"
+WARM = "warm_start: true, warm_learning_rate: 1.0e-12"
 
 
 def entry(*values: str) -> list[tuple[str, str]]:
@@ -182,7 +181,7 @@ def test_the_dull_baseline_leaves_nothing(every_kind, tmp_path, caplog) -> None:
     export_baseline(every_kind.dataset, str(tmp_path))
     with caplog.at_level(logging.INFO, "shelfrank.progress"):
         warm = start(str(tmp_path), last_request_us=5000, shop=every_kind)
-    assert (warm.champion, warm.since_us) == (None, None)
+    assert warm.champion is None
     assert "no warm start: the champion is no trained model" in caplog.text
 
 
@@ -202,25 +201,27 @@ def test_a_champion_of_windows_by_another_hash_is_not_begun_with(champion, caplo
 
 
 @pytest.mark.parametrize(
-    ("last_request_us", "since_us"),
+    ("settings", "last_request_us", "since_us"),
     [
-        (5_000_000, 1000),  # the champion ended long before the window begins: nothing between is left out
-        (2_000_100, 100),
+        ("warm_start: true", 5_000_000, 1000),
+        (
+            "warm_start: true, warm_window: 2s",
+            5_000_000,
+            1000,
+        ),  # the champion ended long before the window begins: nothing between is left out
+        ("warm_start: true, warm_window: 2s", 2_000_100, 100),
     ],
 )
-def test_a_warm_window_reaches_back_to_where_the_champion_ended(every_kind, champion, last_request_us, since_us) -> None:
+def test_what_is_new_begins_where_the_champion_ended_or_with_the_window(every_kind, champion, settings, last_request_us, since_us) -> None:
     ended = champion.exported.trained_until_us
     assert 900 < ended < 1000
-    warm = start(champion.folder, settings="warm_start: true, warm_window: 2s", last_request_us=last_request_us, shop=every_kind)
+    warm = start(champion.folder, settings=settings, last_request_us=last_request_us, shop=every_kind)
     assert warm.since_us == (ended + 1 if since_us == 1000 else since_us)
-    assert start(champion.folder, last_request_us=last_request_us, shop=every_kind).since_us is None
 
 
-def test_requests_before_the_window_are_left_out(every_kind) -> None:
-    times = sorted(row["time"][0] for row in every_kind.rows[:192])
-    assert last_request_us([every_kind.train]) == times[-1]
-    graph = tft.TFTransformOutput(every_kind.graph)
-    for since_us in (times[0], times[100], times[-1], times[-1] + 1):
-        made = Epochs(TrainingExamples([every_kind.train], since_us=since_us), graph, dataset=every_kind.dataset, requests=7, seed=0)
-        assert made.steps() == sum(1 for _ in made.epoch(0))
-        assert sum(int(labels.nrows()) for _, labels in made.epoch(0)) == sum(time >= since_us for time in times)
+def test_a_champion_without_propensities_is_not_begun_with_where_they_weigh_the_loss(every_kind, champion, caplog) -> None:
+    config = ranker_config(every_kind.dataset).model_copy(update={"warm_start": True, "position_bias": "ips"})
+    with caplog.at_level(logging.INFO, "shelfrank.progress"):
+        warm = warm_start(champion.folder, "release 3", config=config, dataset=every_kind.dataset, last_request_us=5_000_000)
+    assert warm.champion is None
+    assert "no propensities" in caplog.text
