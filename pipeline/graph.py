@@ -153,10 +153,20 @@ def create_pipeline(config: GraphConfig) -> Pipeline:
         importance=importance.outputs["report"],
         **({"trials": tuners[0].outputs["tuner_results"]} if tuners else {}),
     )
+    return _pipeline(config, [*steps, report])
+
+
+def create_ingestion(config: GraphConfig) -> Pipeline:
+    """Connect the steps that read the data, alone; the whole pipeline's cache has their results, and they have its."""
+    fingerprints, ingest = _ingestion(config)
+    return _pipeline(config, [*fingerprints, ingest])
+
+
+def _pipeline(config: GraphConfig, steps: Sequence[BaseNode]) -> Pipeline:
     return Pipeline(
         pipeline_name=config.name,
         pipeline_root=config.root,
-        components=[*steps, report],
+        components=list(steps),
         enable_cache=True,
         beam_pipeline_args=list(config.beam_args),
         metadata_connection_config=config.metadata,

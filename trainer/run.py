@@ -12,7 +12,7 @@ from tfx.components.trainer.fn_args_utils import FnArgs
 from components.contract.load import parse_dataset
 from trainer.config import ranker_config, started, warmed
 from trainer.data.input_pipeline import request_times
-from trainer.export.files import CURVE_FILE
+from trainer.export.files import CURVE_FILE, TRANSFORM_GRAPH
 from trainer.export.saved_model import export
 from trainer.fit.checkpoints import Checkpoints
 from trainer.fit.strategy import is_chief, strategy
@@ -59,6 +59,7 @@ def run_fn(fn_args: FnArgs) -> None:
     if not is_chief(config.strategy):
         return
     export(model, graph, fn_args.serving_model_dir, dataset=dataset)
+    copy_graph(fn_args.transform_output, os.path.join(fn_args.serving_model_dir, TRANSFORM_GRAPH))
     write_metadata(model, fn_args.serving_model_dir, dataset=dataset, trained_until_us=until_us)
     curve_file = os.path.join(fn_args.serving_model_dir, CURVE_FILE)
     tf.io.gfile.makedirs(os.path.dirname(curve_file))
@@ -99,6 +100,15 @@ def checkpoint_folder(fn_args: FnArgs) -> str | None:
         for name in sorted(tf.io.gfile.glob(pattern)):
             digest.update(f"{name}\0{_content(name) if copied else _stamp(name)}\n".encode())
     return os.path.join(root, digest.hexdigest()[:32])
+
+
+def copy_graph(source: str, target: str) -> None:
+    """Copy Transform's output."""
+    for folder, _, names in tf.io.gfile.walk(source):
+        to = os.path.join(target, os.path.relpath(folder, source))
+        tf.io.gfile.makedirs(to)
+        for name in names:
+            tf.io.gfile.copy(os.path.join(folder, name), os.path.join(to, name))
 
 
 def _stamp(path: str) -> str:

@@ -14,7 +14,7 @@ from components.contract.columns import input_columns
 from components.contract.load import parse_dataset
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import RELEASES
-from components.release.labels import in_force
+from components.release.labels import to_beat
 from components.release.manifest import read_manifest
 from components.release.publish import download_model
 
@@ -47,7 +47,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
         push_destination: the store: a folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
         version: the release in force; 0: there is none, so the baseline is written, as it is for a release that reads
             columns which the dataset file no longer has; -1: the one in force when this runs, the release labelled
-            `stable` or else the newest.
+            `stable` or else the newest, or the one that it refreshes.
         training_start: `warm`: from the champion's weights; `full`: from random ones; "": as the dataset file says.
         code: version of the code, part of TFX's cache key.
         model: the artifact that the champion is written to.
@@ -58,7 +58,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
     """
     shop = parse_dataset(dataset)
     releases = Address.parse(push_destination) / RELEASES
-    chosen = version if version >= 0 else in_force(releases) or 0
+    chosen = version if version >= 0 else to_beat(releases) or 0
     release = releases / str(chosen)
     target = Path(serving_model_dir(model.uri))
     lacking = _lacking(release, {column.name for column in input_columns(shop)}) if chosen else set()

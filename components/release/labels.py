@@ -5,7 +5,7 @@ from pathlib import Path
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.storage.labels import CONFIG_FILE, FILE, STABLE, Labels
 from components.contract.storage.object_store import Address
-from components.release.manifest import Manifest
+from components.release.manifest import Manifest, read_manifest
 from components.release.publish import newest, versions
 
 
@@ -50,6 +50,16 @@ def in_force(releases: str | Path | Address) -> int | None:
     labels = read_labels(releases)
     stable = labels.now.get(STABLE) if labels else None
     return stable if stable in versions(releases) else newest(releases)
+
+
+def to_beat(releases: str | Path | Address) -> int | None:
+    """Return the release that a new model is compared with; None before the first.
+
+    That is the one in force. Where that was made by a refresh, which trains on the test window's requests too, it is
+    the run's release that was refreshed.
+    """
+    folder, chosen = Address.parse(releases), in_force(releases)
+    return chosen if chosen is None else read_manifest(folder / str(chosen)).base or chosen
 
 
 def check_there(version: int, releases: str | Path | Address) -> None:

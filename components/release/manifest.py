@@ -29,6 +29,8 @@ class Manifest:
         version: its number; this and the next two are set when it is published.
         parent: the newest release before it, None for the first.
         content: SHA-256 over the model's files.
+        base: the release whose weights this one refreshes (`shelfrank refresh`), trained further on requests up to its
+            publication; None for a run's own model.
     """
 
     created_us: int
@@ -43,6 +45,7 @@ class Manifest:
     version: int = 0
     parent: int | None = None
     content: str = field(default="")
+    base: int | None = None
 
     def to_json(self) -> str:
         """Return the text of the file."""

@@ -133,6 +133,36 @@ def _remove_old_runs(config: "RunConfig", keep: int) -> str:
     return removed.sentence if removed.artifacts or removed.logs else ""
 
 
+def refresh(args: Namespace) -> None:
+    """Train the release in force on the newest requests: `shelfrank refresh`."""
+    from components.contract.load import load_dataset
+    from pipeline.cli.retrain import length_s
+    from pipeline.config import RunConfig
+    from pipeline.local.run_record import run_lock
+    from pipeline.terminal.display import display
+    from pipeline.terminal.output_capture import captured_output
+
+    file = Path(args.dataset)
+    dataset = load_dataset(file)
+    root = Path(args.root or Path("runs", dataset.name)).absolute()
+    config = RunConfig(dataset.name, file.read_text(encoding="utf-8"), _data_root(args.data, file.parent), root, data_until=args.data_until)
+    log = config.logs / f"refresh-{datetime.now(UTC):%Y%m%d-%H%M%S}.log"
+    with run_lock(root), captured_output(log) as terminal, display(terminal) as progress:
+        progress.begin("Load TFX")
+        from pipeline.local.refresh import refresh as refresh_release
+
+        progress.end("done")
+        result = refresh_release(config, window_s=length_s("--window", args.window), log=log, progress=progress)
+    if args.json:
+        print_json(asdict(result))
+    else:
+        console().print(
+            f"Release {result.release}: the weights of release {result.base} trained on {result.new_requests:,} newer requests. "
+            f"{result.sentence[0].upper()}{result.sentence[1:]}. {result.rows:,} embedding rows changed; the delta has "
+            f"{result.delta_bytes / 1e6:.1f} MB: {result.delta}"
+        )
+
+
 def report(args: Namespace) -> None:
     """Print the last finished run again: `shelfrank report`."""
     from pipeline.results.atomic_write import write_atomically

@@ -89,6 +89,13 @@ def parser() -> argparse.ArgumentParser:
         "--keep-runs", metavar="N", type=_count, help="remove artifacts and logs that none of the last N runs needs (default: keep all)"
     )
 
+    refresh = command("refresh", "train the release in force on the newest requests, and release the weights that changed", json)
+    refresh.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    refresh.add_argument("--data", metavar="DIR", help="where its relative paths are looked up (default: its own folder)")
+    refresh.add_argument("--root", metavar="DIR", help="folder of the runs (default: runs/<name of the dataset>)")
+    refresh.add_argument("--data-until", metavar="TIME", default="", help="the data ends there (default: as the dataset file says)")
+    refresh.add_argument("--window", metavar="TIME", default="1d", help="requests of the last so long at most are trained on (default: 1d)")
+
     report = command("report", "print the last finished run again: metrics by slice, champion and challenger", json)
     report.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
     report.add_argument("--html", metavar="FILE", help="write it as one HTML page instead")

@@ -139,7 +139,7 @@ def _config(args: Namespace, dataset: Dataset, root: Path, package: "Package | N
         folder=root / FOLDER,
         deployment=Deployment(releases, args.model_server, patience_s=args.timeout),
         canary=args.canary,
-        patience_s=_length_s("--canary-for", args.canary_for),
+        patience_s=length_s("--canary-for", args.canary_for),
         data_until=args.data_until or (None if timed else ""),
     )
 
@@ -151,7 +151,7 @@ def _triggers(args: Namespace, dataset: Dataset) -> list[Trigger]:
         return [HandTrigger(action, _who())]
     triggers: list[Trigger] = []
     if args.every:
-        triggers.append(ScheduleTrigger(Every(_length_s("--every", args.every)), action))
+        triggers.append(ScheduleTrigger(Every(length_s("--every", args.every)), action))
     if args.cron:
         triggers.append(ScheduleTrigger(ByCron(parse_cron(args.cron), zone_of(args.time_zone)), action))
     if args.drift:
@@ -159,7 +159,7 @@ def _triggers(args: Namespace, dataset: Dataset) -> list[Trigger]:
     if bool(args.when) != bool(args.metrics_page):
         raise InputError("--when goes with --metrics-page, the page that it reads: give both or neither")
     if args.when:
-        rest_s = _length_s("--rest", args.rest)
+        rest_s = length_s("--rest", args.rest)
         triggers.append(MetricTrigger(args.metrics_page, parse_threshold(args.when), action, rest_s))
     if not triggers:
         raise InputError("expected what asks for retraining: --every, --cron, --drift, --when, or --now")
@@ -223,11 +223,16 @@ def _ledger(root: str | None) -> Ledger:
     return Ledger(files[-1].absolute().parent)
 
 
-def _length_s(option: str, text: str) -> float:
+def length_s(option: str, text: str) -> float:
+    """Read the duration of an option.
+
+    Raises:
+        InputError: it isn't one above 0.
+    """
     try:
-        length_s = seconds(text)
+        length = seconds(text)
     except ValueError as error:
         raise InputError(f"{option}: {error}") from None
-    if length_s <= 0:
+    if length <= 0:
         raise InputError(f"{option}: expected a duration above 0 such as 1d, got {text!r}")
-    return length_s
+    return length

@@ -48,7 +48,7 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
     check_settings(dataset)  # A fault in the model's settings is reported now, not when training begins.
     code = code_version(LEARNING)
     inputs = inputs_before(config.record, config.run_id) or input_digest(dataset, config.data_root)
-    data = _digest(inputs, code_version(INGESTION), config.data_until)
+    data = _data_digest(config, inputs)
     fingerprint = _digest(data, config.dataset)
     key = _digest(fingerprint, code, config.data_root, config.training_start)
     pinned = pin(config.record, key, config.releases, run_id=config.run_id, inputs=inputs if config.run_id else "")
@@ -79,6 +79,15 @@ def run(config: RunConfig, *, log: Path, progress: Display, beam: BeamArgs = BEA
     write_atomically(config.record, json.dumps(asdict(replace(pinned, released=result.release))))
     progress.end("done")
     return result
+
+
+def ingestion_fingerprint(config: RunConfig) -> str:
+    """Digest what the result of a new run's ingestion depends on."""
+    return _digest(_data_digest(config, input_digest(parse_dataset(config.dataset), config.data_root)), config.dataset)
+
+
+def _data_digest(config: RunConfig, inputs: str) -> str:
+    return _digest(inputs, code_version(INGESTION), config.data_until)
 
 
 def _result(config: RunConfig, steps: tuple[Step, ...], *, log: Path) -> RunResult:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.contract.errors import RunError
 from components.contract.storage.file_lock import locked
-from components.release.labels import in_force
+from components.release.labels import to_beat
 from components.release.publish import versions
 from pipeline.results.atomic_write import write_atomically
 
@@ -50,7 +50,7 @@ def pin(file: Path, key: str, releases: Path, *, run_id: str = "", inputs: str =
     removed = previous is not None and any(version and version not in existing for version in (previous.champion, previous.released))
     attempt = previous.attempt + removed if previous else 0
     resumed = previous is not None and previous.key == key and previous.champion in (0, *existing)
-    champion = previous.champion if previous and resumed else in_force(releases) or 0
+    champion = previous.champion if previous and resumed else to_beat(releases) or 0
     pinned = Pin(key, champion, attempt, run_id=run_id, inputs=inputs)
     write_atomically(file, json.dumps(asdict(pinned)))
     return pinned

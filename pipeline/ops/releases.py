@@ -96,7 +96,8 @@ def rollback(deployment: Deployment, label: str, *, expected_labels: Mapping[str
 def prune(deployment: Deployment, limits: Limits, *, now_us: int) -> list[int]:
     """Remove releases beyond the limits, with their serving bundles, and return their versions, ascending.
 
-    The newest release, labelled ones and those that a rollback returns to are kept.
+    The newest release, labelled ones, those that a rollback returns to and the bases of refreshed ones among them are
+    kept.
 
     Raises:
         InputError: the releases aren't on this machine, or a process reads them.
@@ -111,7 +112,9 @@ def prune(deployment: Deployment, limits: Limits, *, now_us: int) -> list[int]:
             StoredRelease(each, read_manifest(folder / str(each)).created_us, size_of(folder / str(each)) + size_of(serving / str(each)))
             for each in existing
         ]
-        removed = releases_to_remove(kept, protected_versions(existing, read_labels(folder)), limits, now_us=now_us)
+        protected = protected_versions(existing, read_labels(folder))
+        protected |= {base for each in protected if (base := read_manifest(folder / str(each)).base) is not None}
+        removed = releases_to_remove(kept, protected, limits, now_us=now_us)
         for each in removed:
             remove(folder / str(each.version))
             if (serving / str(each.version)).is_dir():

@@ -92,12 +92,13 @@ def train(
             checkpoints=Checkpoints(folders.checkpoints) if folders.checkpoints else None,
             tensorboard=TensorBoardWriter(folders.tensorboard if chief else None),
             epoch_steps=epoch_steps,
-            keep_initial=warm.champion is not None,
+            keep_initial=warm.champion is not None and not warm.refresh,
         )
         curve, weights = loop.run()
     assign(trained.variables, weights)
     reset_untrained_rows(trained, initial)
-    _calibrate(trained, evaluation)
+    if not warm.refresh:
+        _calibrate(trained, evaluation)
     return trained, curve
 
 

@@ -26,6 +26,7 @@ class ChampionWeights:
 
     Attributes:
         weights: by the names of `trainer.warm_start.variable_names`.
+        tensors: the name of each weight in the SavedModel's checkpoint.
         keys: the key of each row of each embedding table.
         inputs: the network's inputs, in the order of its kernels' rows.
         trained_until_us: time of the last request of its training window, microseconds since the epoch.
@@ -33,6 +34,7 @@ class ChampionWeights:
     """
 
     weights: dict[str, NDArray[np.float32]]
+    tensors: dict[str, str]
     keys: dict[str, list[Key]]
     inputs: list[str]
     trained_until_us: int
@@ -73,20 +75,33 @@ def read_champion(path: str) -> ChampionWeights | None:
     with tf.io.gfile.GFile(file) as stream:
         metadata: dict[str, Any] = json.loads(stream.read())
     checkpoint = tf.train.load_checkpoint(os.path.join(path, "variables", "variables"))
+    tensors = _tensor_names(metadata)
 
     def vocabulary(name: str) -> Sequence[str]:
         with tf.io.gfile.GFile(os.path.join(path, "assets", name), "rb") as stream:
             return as_text([line.rstrip(b"\n") for line in stream])
 
     return ChampionWeights(
-        weights={
-            name: checkpoint.get_tensor(f"weights/{at}/.ATTRIBUTES/VARIABLE_VALUE") for at, name in enumerate(metadata["weights"]) if name
-        },
+        weights={name: checkpoint.get_tensor(tensor) for name, tensor in tensors.items()},
+        tensors=tensors,
         keys={name: keys(from_json(spans), vocabulary) for name, spans in metadata["rows"].items()},
         inputs=metadata["inputs"],
         trained_until_us=metadata["trained_until_us"],
         split_seed=metadata["split_seed"],
     )
+
+
+def write_trained_until(path: str, trained_until_us: int) -> None:
+    """Change the end of the training window in a model's `FILE`, for weights that were trained further."""
+    file = os.path.join(path, FILE)
+    with tf.io.gfile.GFile(file) as stream:
+        metadata = json.loads(stream.read())
+    with tf.io.gfile.GFile(file, "w") as stream:
+        stream.write(json.dumps(metadata | {"trained_until_us": trained_until_us}, indent=1))
+
+
+def _tensor_names(metadata: dict[str, Any]) -> dict[str, str]:
+    return {name: f"weights/{at}/.ATTRIBUTES/VARIABLE_VALUE" for at, name in enumerate(metadata["weights"]) if name}
 
 
 def as_text(entries: Sequence[bytes]) -> list[str]:

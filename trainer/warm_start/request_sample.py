@@ -17,7 +17,7 @@ from trainer.data.input_pipeline import request_files, request_times
 
 PROGRESS = logging.getLogger("shelfrank.progress")
 
-EVAL_REQUESTS = 10_000
+EVAL_REQUESTS = 5_000
 """Requests of the eval split that choose between the champion's weights and the epochs', and fit the calibration."""
 
 _READ_AT_ONCE = 512
@@ -69,8 +69,8 @@ def write_chosen(patterns: Sequence[str], chosen: NDArray[np.bool_], folder: str
     files, _ = request_files(patterns)
     tf.io.gfile.makedirs(folder)
     path = os.path.join(folder, "requests.tfrecord")
-    pairs = tf.data.Dataset.zip((tf.data.TFRecordDataset(files), tf.data.Dataset.from_tensor_slices(chosen)))
     with tf.io.TFRecordWriter(path) as out:
-        for record in pairs.batch(_READ_AT_ONCE).map(tf.boolean_mask).unbatch().as_numpy_iterator():
-            out.write(record)
+        for at, records in enumerate(tf.data.TFRecordDataset(files).batch(_READ_AT_ONCE).as_numpy_iterator()):
+            for record in records[chosen[at * _READ_AT_ONCE :][: len(records)]]:
+                out.write(record)
     return path

@@ -45,11 +45,14 @@ class WarmStart:
         champion: its weights; None: begin with random ones.
         name: of the champion, for the log.
         since_us: time of the first request that is new to it, microseconds since the epoch.
+        refresh: return the weights of an epoch even if the champion's are better, and keep the champion's calibration:
+            the caller compares both.
     """
 
     champion: ChampionWeights | None = None
     name: str = ""
     since_us: int = 0
+    refresh: bool = False
 
 
 COLD = WarmStart()

@@ -39,6 +39,7 @@ def entry(*values: str) -> list[tuple[str, str]]:
 
 CHAMPION = ChampionWeights(
     weights={"tables/item": np.array([[0, 0], [1, 1], [2, 2], [0, 0]], np.float32), "dense/0/kernel": np.full((2, 1), 5, np.float32)},
+    tensors={},
     keys={"tables/item": [("key", ""), *entry("a", "b"), ("key", "?0")]},
     inputs=["candidate item 2"],
     trained_until_us=100,
