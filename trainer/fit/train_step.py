@@ -56,7 +56,7 @@ class TrainStep:
         self._decayed = decayed(model.trainable_variables) if config.weight_decay else []
         # With its slots: a checkpoint is restored before the first step.
         self.optimizer._create_all_weights(model.trainable_variables)
-        self._run = tf.function(self._run_replicas, reduce_retracing=True)
+        self._run = tf.function(self._run_replicas, reduce_retracing=True, autograph=False)
 
     def __call__(self, batches: Iterator[Batch]) -> None:
         """Train on the next batch of each replica.

@@ -142,12 +142,12 @@ class Ranker(tfrs.Model):
             parts.append(tf.gather(self.request_factors(request), inputs.rows) * self.candidate_factors(candidate))
         return self.head(tf.concat(parts, axis=-1), training=training)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def action_logits(self, features: Features) -> tf.Tensor:
         """Compute the calibrated logits of each action's probability, [N, A]."""
         return self.calibration(mean_logit(self(features, training=False)))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def logits(self, features: Features) -> tf.Tensor:
         """Compute the scores' logits, [N]; a score is the mean of the actions' probabilities by `action_weights`."""
         return mean_logit(self.action_logits(features), self.action_weights)
@@ -160,7 +160,7 @@ class Ranker(tfrs.Model):
         """Return the request of each candidate, [N]."""
         return self._candidates(features).value_rowids()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def logged_logits(self, features: Features) -> tf.Tensor:
         """Compute the logits of an action at the logged positions, [N]; `logits` without position bias."""
         positions = features[SHOWN_POSITION].flat_values[:, None]

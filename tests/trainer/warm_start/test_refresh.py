@@ -22,6 +22,8 @@ from trainer.warm_start.champion_weights import FILE, read_champion, write_train
 from trainer.warm_start.held_out import compare
 from trainer.warm_start.refresh import HELD_OUT, refresh
 
+pytestmark = pytest.mark.slow  # two trainings and three exports
+
 
 @pytest.fixture(scope="module")
 def refreshed(every_kind, tmp_path_factory):
