@@ -76,8 +76,7 @@ def save(module: tf.Module, score: Score, path: str, *, dataset: Dataset, reason
     signatures = {"examples": examples}
     for name, function in {"serving_default": tensors, **({"explain": explain} if reasons else {})}.items():
         signatures[name] = tf.function(function, autograph=False).get_concrete_function(**specs)
-    # Nobody takes gradients of a loaded model, `explain` has its own: tracing those of custom gradients takes a second.
-    tf.saved_model.save(module, path, signatures=signatures, options=tf.saved_model.SaveOptions(experimental_custom_gradients=False))
+    tf.saved_model.save(module, path, signatures=signatures)
 
 
 def _within(shape: tf.Tensor, flat: tf.Tensor) -> tf.Tensor:

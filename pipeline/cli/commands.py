@@ -154,7 +154,7 @@ def refresh(args: Namespace) -> None:
         progress.end("done")
         result = refresh_release(config, window_s=length_s("--window", args.window), log=log, progress=progress)
     if args.json:
-        print_json(asdict(result))
+        print_json(asdict(result) | {"delta": str(result.delta)})
     else:
         console().print(
             f"Release {result.release}: the weights of release {result.base} trained on {result.new_requests:,} newer requests. "

@@ -11,10 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from components.release.labels import to_beat
 from components.release.manifest import read_manifest
 from tests.pipeline.shop import shop_without_model
 
-# Two whole runs.
+WEIGHTS = "variables.data-00000-of-00001"
+
+# Two whole runs and a refresh.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 WARM = """
@@ -58,3 +61,13 @@ def test_a_run_on_a_longer_log_begins_with_the_release_and_learns_from_the_newes
     # Two epochs of a fifth of the log teach a drawn network little; the second run stands on the first one's.
     assert second["training"][0]["eval_auc"] > first["training"][0]["eval_auc"]
     assert all(manifest.metrics["auc"] > 0.6 for manifest in manifests)
+
+    refreshed, _ = shelfrank(tmp_path, "refresh", "shop.yaml", "--data", "whole", "--root", "runs", "--window", "20d")
+    assert (refreshed["release"], refreshed["base"]) == (3, 2)
+    assert Path(refreshed["delta"]).stat().st_size == refreshed["delta_bytes"] < (releases / "2" / "variables" / WEIGHTS).stat().st_size
+    manifest = read_manifest(releases / "3")
+    assert (manifest.parent, manifest.base) == (2, 2)
+    assert manifest.verdict == (f"Passed: {refreshed['sentence']}",)
+    assert (releases / "3" / "saved_model.pb").read_bytes() == (releases / "2" / "saved_model.pb").read_bytes()
+    assert (releases / "3" / "variables" / WEIGHTS).read_bytes() != (releases / "2" / "variables" / WEIGHTS).read_bytes()
+    assert to_beat(releases) == 2  # the refreshed one knows requests of the next run's test window
