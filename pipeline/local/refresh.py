@@ -21,10 +21,10 @@ from pipeline.local.runner import BEAM, run_locally
 from pipeline.results.metadata import clean_up_interrupted, connection, relocate_artifacts
 from pipeline.terminal.display import Display
 from trainer.config import ranker_config
-from trainer.export.weight_delta import apply_delta, read_delta, write_delta
+from trainer.refresh.held_out import Comparison, compare
+from trainer.refresh.refresh import refresh as train_refresh
+from trainer.refresh.weight_delta import apply_delta, read_delta, write_delta
 from trainer.warm_start.champion_weights import write_trained_until
-from trainer.warm_start.held_out import Comparison, compare
-from trainer.warm_start.refresh import refresh as train_refresh
 
 DELTAS = "deltas"
 """Folder below the root of a shop's runs, with a file for each refreshed release."""
@@ -62,7 +62,7 @@ def refresh(config: RunConfig, *, window_s: float | None, log: Path, progress: D
 
     Args:
         config: of the shop's runs; `data_until` is heeded.
-        window_s: see `trainer.warm_start.refresh.refresh`.
+        window_s: see `trainer.refresh.refresh.refresh`.
         log: file that the steps' own output goes to.
         progress: displays the stages.
         beam: where ingestion runs.

@@ -17,8 +17,8 @@ from components.contract.errors import InputError
 from trainer.config import RankerConfig, warmed
 from trainer.data.input_pipeline import request_times
 from trainer.export.files import TRANSFORM_GRAPH
-from trainer.export.weight_delta import WeightDelta, weight_delta
 from trainer.fit.training import train
+from trainer.refresh.weight_delta import WeightDelta, weight_delta
 from trainer.warm_start.champion_weights import read_champion
 from trainer.warm_start.request_sample import new_and_replayed, write_chosen
 from trainer.warm_start.variable_names import weights

@@ -15,12 +15,12 @@ from tests.trainer.conftest import serialize, write
 from trainer.config import ranker_config
 from trainer.export.files import TRANSFORM_GRAPH
 from trainer.export.saved_model import export
-from trainer.export.weight_delta import apply_delta, weight_delta
+from trainer.refresh import refresh as refreshing
+from trainer.refresh.held_out import compare
+from trainer.refresh.refresh import HELD_OUT, refresh
+from trainer.refresh.weight_delta import apply_delta, weight_delta
 from trainer.run import run_fn
-from trainer.warm_start import refresh as refreshing
 from trainer.warm_start.champion_weights import FILE, read_champion, write_trained_until
-from trainer.warm_start.held_out import compare
-from trainer.warm_start.refresh import HELD_OUT, refresh
 
 pytestmark = pytest.mark.slow  # two trainings and three exports
 

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from components.contract.errors import InputError
-from trainer.export.weight_delta import apply_delta, read_delta, read_tensors, weight_delta, write_delta
+from trainer.refresh.weight_delta import apply_delta, read_delta, read_tensors, weight_delta, write_delta
 
 TABLE, KERNEL, BIAS = (f"weights/{at}/.ATTRIBUTES/VARIABLE_VALUE" for at in range(3))
 OLD = {TABLE: np.arange(8, dtype=np.float32).reshape(4, 2), KERNEL: np.ones((2, 1), np.float32), BIAS: np.float32(0.5)}
