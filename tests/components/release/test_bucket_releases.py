@@ -17,7 +17,7 @@ from components.contract.storage.labels import Labels
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import DATASET, complete
 from components.release import publish as publishing
-from components.release.labels import in_force, label_first, read_labels, write_labels
+from components.release.labels import in_force, label_first, read_labels, to_beat, write_labels
 from components.release.manifest import read_manifest
 from components.release.publish import content_digest, publish, versions
 from components.release.serving_bundle import ServingBundle
@@ -172,3 +172,13 @@ def test_in_force_is_what_is_labelled_stable_or_else_the_newest(tmp_path: Path, 
     assert in_force(folder) == 2
     write_labels(Labels("shop", folder, {"stable": (1,), "canary": (2,)}), folder)
     assert in_force(folder) == 1
+
+
+def test_a_new_model_is_compared_with_the_release_in_force_or_with_the_one_that_it_refreshes(tmp_path: Path) -> None:
+    folder = tmp_path / "releases"
+    assert to_beat(folder) is None
+    for weights, base in (("a", None), ("b", None), ("c", 2), ("d", 2)):
+        publish(model(tmp_path / weights, weights), folder, replace(FACTS, base=base))
+    assert to_beat(folder) == 2
+    write_labels(Labels("shop", str(folder), {"stable": (1,)}), folder)
+    assert to_beat(folder) == 1

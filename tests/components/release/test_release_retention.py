@@ -75,6 +75,15 @@ def test_the_command_removes_releases_with_what_the_service_needs_of_them(run: P
     assert not list((run / "releases").glob(".publishing-*"))
 
 
+def test_the_base_of_a_refreshed_release_stays_with_it(run: Path) -> None:
+    releases = run / "releases"
+    model = run / "refreshed"
+    model.mkdir()
+    (model / "saved_model.pb").write_text("refreshed")
+    publish(model, releases, Manifest(5, "shop", "", {}, {}, (), ("x",), "c", base=3))
+    assert prune(Deployment(releases), Limits(count=1), now_us=NOW_US) == [1, 4]
+
+
 def test_while_a_server_reads_them_nothing_goes(run: Path) -> None:
     with shared_lock(run / "releases"), pytest.raises(InputError, match="expected that nobody reads the releases"):
         prune(Deployment(run / "releases"), Limits(count=1), now_us=NOW_US)
