@@ -10,6 +10,7 @@ import pytest
 from components.contract.errors import RunError
 from components.contract.storage.labels import Labels
 from components.release.labels import write_labels
+from components.release.manifest import Manifest
 from pipeline.local import run_record
 from pipeline.local.run_record import Pin, inputs_before, pin, run_lock
 from pipeline.results.atomic_write import write_atomically
@@ -17,7 +18,8 @@ from pipeline.results.atomic_write import write_atomically
 
 def release(releases: Path, version: int) -> None:
     (releases / str(version)).mkdir(parents=True)
-    (releases / str(version) / "manifest.json").write_text("{}")
+    manifest = Manifest(0, "shop", "", {}, {}, (), (), "", version=version)
+    (releases / str(version) / "manifest.json").write_text(manifest.to_json())
 
 
 def finish(file: Path, pinned: Pin, released: int | None) -> None:
