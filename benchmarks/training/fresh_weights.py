@@ -42,7 +42,7 @@ def split_log(shop: Path, folder: Path, dataset: Dataset, *, appended_s: float) 
     """Copy a shop without the end of its log; return that end, and the path of the file that it is to be written to."""
     shutil.copytree(shop, folder, ignore=shutil.ignore_patterns("events", "truth"))
     (folder / "events").mkdir()
-    column = dataset.events[0].columns.time
+    column = str(dataset.events[0].columns.time)
     log = pl.read_parquet(shop / "events" / "*.parquet")
     late = pl.col(column) >= log[column].max() - pl.duration(seconds=appended_s)
     log.filter(~late).write_parquet(folder / "events" / "part-0.parquet")
@@ -69,7 +69,7 @@ def measure(args: argparse.Namespace, work: Path) -> dict[str, Any]:
         version, before = score(stub, record)
         end.write_parquet(file)
         began = time.perf_counter()
-        result = json.loads(subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE).stdout)
+        result: dict[str, Any] = json.loads(subprocess.run([sys.executable, *command], check=True, stdout=subprocess.PIPE).stdout)
         refreshed = time.perf_counter() - began
         while (answered := score(stub, record))[0] == version:
             time.sleep(_POLL_S)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -77,4 +78,5 @@ def compare(base: str, refreshed: str, files: Sequence[str], *, dataset: Dataset
 
 def _total(blocks: Sequence[Requests]) -> RankingSums:
     names = ("labels", "scores", "gains", "row_lengths", "users")
-    return request_sums(Requests(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names))).total()
+    joined: dict[str, Any] = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
+    return request_sums(Requests(**joined)).total()

@@ -124,6 +124,6 @@ def apply_delta(base: str | Path, delta: WeightDelta, target: str | Path) -> Non
 def read_tensors(model: str | Path) -> dict[str, Array]:
     """Read all tensors of a SavedModel's checkpoint by name."""
     checkpoint = tf.train.load_checkpoint(os.path.join(model, _VARIABLES))
-    tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
+    tensors: dict[str, Any] = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
     # A NumPy array of bytes would lose zeros at the end, as those of the serialized object graph.
     return {name: value if isinstance(value, bytes) else np.array(value) for name, value in tensors.items()}
