@@ -121,7 +121,7 @@ def apply_delta(base: str | Path, delta: WeightDelta, target: str | Path) -> Non
     )
 
 
-def read_tensors(model: str | Path) -> dict[str, Array]:
+def read_tensors(model: str | Path) -> dict[str, Any]:
     """Read all tensors of a SavedModel's checkpoint by name."""
     checkpoint = tf.train.load_checkpoint(os.path.join(model, _VARIABLES))
     tensors: dict[str, Any] = {name: checkpoint.get_tensor(name) for name in checkpoint.get_variable_to_shape_map()}
