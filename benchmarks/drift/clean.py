@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -103,20 +104,21 @@ def main() -> None:
     judged = [each for each in windows if each.enough]
     console.print(f"{len(windows) - len(judged)} windows were too small to be judged")
     console.print(_table("shape", judged, lambda each: each.shape))
-    console.print(_table("days", judged, lambda each: f"{each.days}"))
-    console.print(_table("requests", judged, lambda each: f"under {next(size for size in _SIZES[1:] if each.requests < size):,}"))
+    console.print(_table("days", judged, lambda each: each.days))
+    console.print(_table("requests less than", judged, lambda each: next(size for size in _SIZES[1:] if each.requests < size)))
     console.print(_alarms(judged))
 
 
-def _table(name: str, windows: Sequence[Checked], key: Callable[[Checked], str]) -> Table:
+def _table(name: str, windows: Sequence[Checked], key: Callable[[Checked], Any]) -> Table:
     table = Table(name, "windows", *Action, "false", "95 % interval", title=f"Decisions on clean windows, by {name}")
-    for value in [*sorted({key(each) for each in windows}), ""]:
-        some = [each for each in windows if not value or key(each) == value]
+    for value in [*sorted({key(each) for each in windows}), None]:
+        some = [each for each in windows if value is None or key(each) == value]
         actions = Counter(each.action for each in some)
         false = len(some) - actions[Action.NOTHING]
         interval = stats.binomtest(false, len(some)).proportion_ci(method="exact")
         counts = [f"{actions[action]}" for action in Action]
-        table.add_row(value or "all", f"{len(some):,}", *counts, f"{false / len(some):.1%}", f"{interval.low:.1%} to {interval.high:.1%}")
+        text = "all" if value is None else f"{value:,}" if isinstance(value, int) else value
+        table.add_row(text, f"{len(some):,}", *counts, f"{false / len(some):.1%}", f"{interval.low:.1%} to {interval.high:.1%}")
     return table
 
 
