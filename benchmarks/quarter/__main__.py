@@ -20,13 +20,8 @@ processor's, of Transform, training, evaluation, sketches and checks in one proc
 
 import argparse
 import json
-import logging
 import os
-import sys
 import tempfile
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
@@ -34,39 +29,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from rich.console import Console
 
-from benchmarks.quarter.cost import Meter
 from benchmarks.quarter.page import render
-from benchmarks.quarter.policies import Never, Night, Nightly, Ours, Policy, scores_of, serve
+from benchmarks.quarter.policies import scores_of
 from benchmarks.quarter.quality import Served, expected_clicks
-from benchmarks.quarter.result import NIGHTLY, OURS, POLICIES, Day, Days, document, rows, table
-from benchmarks.quarter.shop import Quarter, dataset_text, make_shop
-from benchmarks.quarter.training import Workshop, first_release
-from components.contract.storage.atomic_files import write_whole
-
-EVERY_DAYS = 5.0
-MODEL = {"epochs": 4, "averaging": 0.98, "warm_start": True, "warm_window": "7d"}
-
-
-def simulated(quarter: Quarter, work: Path, policies: Sequence[str]) -> None:
-    """Simulate the days of some policies that the folder doesn't hold yet."""
-    shop = make_shop(quarter, work / "shop", dataset_text(quarter.seed, **MODEL))
-    first = first_release(Workshop(shop, made_folder(work / "start"), Meter()), quarter)
-    for name in policies:
-        folder = made_folder(work / name)
-        workshop = Workshop(shop, folder, Meter())
-        policy: Policy = Never(first)
-        if name == NIGHTLY:
-            policy = Nightly(first, workshop)
-        elif name == OURS:
-            policy = Ours(quarter, workshop, first, every_days=EVERY_DAYS)
-        began, ahead = time.monotonic(), [day for day in range(quarter.days) if not (folder / f"{day:03d}.json").exists()]
-        for done, day in enumerate(ahead, 1):
-            serve(policy, shop, folder, day)
-            night = policy.after(day) if day < quarter.days - 1 else Night()
-            seconds = workshop.meter.taken()
-            write_whole(folder / f"{day:03d}.json", json.dumps(asdict(night) | {"seconds": seconds}).encode())
-            left = (time.monotonic() - began) / done * (len(ahead) - done) / 60
-            print(f"seed {quarter.seed}, {name}: day {day}, {night.did or '-'}; {left:.0f} min left", file=sys.stderr, flush=True)
+from benchmarks.quarter.result import POLICIES, Day, Days, document, rows, table
+from benchmarks.quarter.shop import Quarter, make_shop
+from benchmarks.quarter.simulate import simulate
 
 
 def read_days(quarter: Quarter, work: Path) -> Days:
@@ -83,12 +51,6 @@ def read_days(quarter: Quarter, work: Path) -> Days:
     return days
 
 
-def made_folder(folder: Path) -> Path:
-    """Return a folder that exists."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
 def main() -> None:
     """Simulate, print the table and write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -101,12 +63,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--html", type=Path, help="write the page here")
     args = parser.parse_args()
-    logging.getLogger("shelfrank.progress").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="quarter_") as temporary:
         work = args.work or Path(temporary)
         quarters = [Quarter(days=args.days, requests=args.requests, seed=args.seed + at) for at in range(args.seeds)]
         for quarter in quarters:
-            simulated(quarter, work / f"{quarter.seed}", args.policies or POLICIES)
+            for name in args.policies or POLICIES:
+                simulate(quarter, work / f"{quarter.seed}", name)
         if args.policies:
             return
         seeds = [read_days(quarter, work / f"{quarter.seed}") for quarter in quarters]

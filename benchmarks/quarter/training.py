@@ -1,6 +1,5 @@
 """Train on the days before a day, as a run of the pipeline does, in this process: data check, Transform, Trainer, gates."""
 
-import gc
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -93,8 +92,7 @@ class Workshop:
                     custom_config={"dataset": self.shop.text, "champion": "the champion", "training_start": start},
                 )
             )
-        keras.backend.clear_session()  # or ninety trainings would fill the memory
-        gc.collect()
+        keras.backend.clear_session()
         return model
 
     def add_reference(self, examples: Path, model: Path) -> None:

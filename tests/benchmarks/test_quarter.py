@@ -76,12 +76,14 @@ def test_the_table_sums_days_up_by_phase() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_few_days_are_what_the_policies_did(tmp_path: Path) -> None:
-    from benchmarks.quarter.__main__ import read_days, simulated
+    from benchmarks.quarter.__main__ import read_days
+    from benchmarks.quarter.simulate import simulate
     from pipeline.retrain.cycle import Outcome
     from pipeline.retrain.ledger import Ledger
 
     quarter = Quarter(days=6, requests=400)  # tastes turn on day 2, the price feed is down on day 4
-    simulated(quarter, tmp_path, POLICIES)
+    for name in POLICIES:
+        simulate(quarter, tmp_path, name)
     days = read_days(quarter, tmp_path)
     assert [each.did for each in days["never"]] == [""] * 6
     assert [each.did for each in days[NIGHTLY]] == ["full promoted"] * 5 + [""]
@@ -104,5 +106,6 @@ def test_a_few_days_are_what_the_policies_did(tmp_path: Path) -> None:
     assert "price feed is down from day 4 on, for 1 day." in render(quarter, made, [days])
     # Days that are there aren't simulated again.
     before = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/*.json")}
-    simulated(quarter, tmp_path, POLICIES)
+    for name in POLICIES:
+        simulate(quarter, tmp_path, name)
     assert before == {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/*.json")}
