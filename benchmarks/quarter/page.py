@@ -5,26 +5,23 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from jinja2 import PackageLoader, PrefixLoader
 from markupsafe import Markup
 
 from benchmarks.quarter.result import NEVER, NIGHTLY, OURS, POLICIES, Days, Row, cells, seconds_of
 from benchmarks.quarter.shop import Quarter
 from components.evaluation.report.charts import WIDTH, Series, curve_chart
+from components.evaluation.report.page_environment import page_environment
 
 _NAMED = 12  # days with a name on the axis
 
 
 def render(quarter: Quarter, made: Sequence[Row], seeds: Sequence[Days]) -> str:
     """Render the page."""
-    environment = Environment(
-        loader=PrefixLoader(
+    environment = page_environment(
+        PrefixLoader(
             {"quarter": PackageLoader("benchmarks.quarter", "."), "evaluation": PackageLoader("components.evaluation.report", ".")}
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        )
     )
     whole = {row.policy: row for row in made[-len(POLICIES) :]}
     return environment.get_template("quarter/quarter.html.j2").render(

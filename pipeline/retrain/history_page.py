@@ -3,8 +3,9 @@
 from collections import Counter
 from datetime import UTC, datetime
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 
+from components.evaluation.report.page_environment import page_environment
 from pipeline.retrain.cycle import Outcome
 from pipeline.retrain.history import outcome_of, reason_of
 from pipeline.retrain.ledger import History
@@ -23,9 +24,7 @@ def render_history(history: History, name: str, now: datetime) -> str:
         name: of the shop.
         now: the present.
     """
-    environment = Environment(
-        loader=PackageLoader("pipeline.retrain", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = page_environment(PackageLoader("pipeline.retrain", "."))
     environment.filters |= {"time": _time, "minutes": lambda seconds: f"{seconds / 60:.1f}"}
     cycles, frozen = history.cycles, history.frozen
     return environment.get_template("history.html.j2").render(

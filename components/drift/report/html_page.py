@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
+from jinja2 import PackageLoader, PrefixLoader
 from markupsafe import Markup
 
 from components.drift.decision import Action
 from components.drift.report.drift_report import ColumnRow, DriftReport, Span
 from components.evaluation.report.charts import WIDTH, Series, curve_chart, pair_chart
+from components.evaluation.report.page_environment import page_environment
 
 PLOTTED = 12
 """Columns at most that are plotted; the table has them all."""
@@ -40,14 +41,10 @@ class Figure:
 
 def render(report: DriftReport) -> str:
     """Render the page."""
-    environment = Environment(
-        loader=PrefixLoader(
+    environment = page_environment(
+        PrefixLoader(
             {"drift": PackageLoader("components.drift.report", "."), "evaluation": PackageLoader("components.evaluation.report", ".")}
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        )
     )
     environment.filters |= {"percent": percent_text, "figure": figure_text}
     subjects = {reason.subject for reason in report.decision.reasons}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import PackageLoader
 from markupsafe import Markup
 
 from components.evaluation.display_names import metric_caption, metric_meaning, slice_caption
@@ -16,6 +16,7 @@ from components.evaluation.importance.feature_importance import METRICS as DROPP
 from components.evaluation.importance.feature_importance import Importance
 from components.evaluation.metrics.curves import Curves
 from components.evaluation.report.charts import Interval, Series, bar_chart, curve_chart, histogram, interval_chart
+from components.evaluation.report.page_environment import page_environment
 from components.evaluation.report.summary import falls, owner_sentences
 from components.evaluation.report.table import change_text, overall_metrics, slice_columns, surely, value_text
 from components.evaluation.results import CHALLENGER, CHAMPION, Comparison, Model, SliceMetrics, compared, margin
@@ -84,13 +85,7 @@ def render(content: ReportContent) -> str:
     overall = comparisons[0] if comparisons and not comparisons[0].slice else None
     fell = falls(comparisons)
     aucs = [epoch.eval_auc for epoch in content.training]
-    environment = Environment(
-        loader=PackageLoader("components.evaluation.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(PackageLoader("components.evaluation.report", "."))
     environment.filters |= {"value": value_text, "change": change_text, "metric": metric_caption, "slice": slice_caption}
     environment.filters |= {"meaning": metric_meaning}
     return environment.get_template("report.html.j2").render(
