@@ -76,7 +76,7 @@ def Champion(  # noqa: N802 - TFX names a component by its function
     model.set_string_custom_property("champion", name)
     _log.info("champion: %s", name)
     warm = training_start == "warm" or (not training_start and bool(shop.model.get("warm_start")))
-    return {"base": f"{chosen} {read_manifest(release).content}" if warm and chosen else ""}
+    return {"base": f"{chosen} {read_manifest(release).content}" if warm and name != BASELINE else ""}
 
 
 def _lacking(release: Address, there: set[str]) -> set[str]:

@@ -107,3 +107,8 @@ def test_training_starts_from_the_champion_as_the_run_says_or_else_the_dataset_f
     released(tmp_path)
     base = call(tmp_path, 1, start=start, more=more)[1]
     assert base == (f"1 {read_manifest(tmp_path / 'releases' / '1').content}" if warm else "")
+
+
+def test_training_doesnt_start_from_a_release_that_gave_way_to_the_baseline(tmp_path: Path) -> None:
+    released(tmp_path, input_columns=("item", "colour"))
+    assert call(tmp_path, 1, start="warm")[1] == ""
