@@ -2,12 +2,14 @@
 
 A partition's windows follow each other without gap or overlap. Its position is the end of the last one, so what wasn't
 published is read from the source again. A lock holds a partition: two processes can't both write its windows, and the
-lock ends with its process.
+lock ends with its process. The lock's file says where the log of the partition goes on where no window does: its first
+window may not be published when its process is killed, and windows may be moved elsewhere.
 """
 
 import logging
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
@@ -21,6 +23,7 @@ from serving.stream.log.window_files import DEAD, EVENTS, WindowFile, publish, w
 
 _LOG = logging.getLogger(__name__)
 OFFSET = "__offset__"
+_DIGITS = 20  # of a position in a lock's file
 DEAD_COLUMNS = {
     "partition": pl.String,
     "offset": pl.Int64,
@@ -91,11 +94,11 @@ class WindowLog:
 
         Args:
             partition: its name.
-            begin: the position where the log has nothing of it.
+            begin: the position where the log has nothing of it, when it is taken for the first time.
             patience_s: how long to wait for another process that still has it.
 
         Raises:
-            LogUnavailable: another process keeps it.
+            LogUnavailable: another process keeps it, or the disk is full.
         """
         lock = os.open(self._settings.folder / f".{quote(partition, safe='')}.lock", os.O_CREAT | os.O_RDWR, 0o640)
         until_s = time.monotonic() + patience_s
@@ -107,8 +110,14 @@ class WindowLog:
                     " any more: is it stopped or cut off? End it, and this one goes on"
                 )
             time.sleep(0.05)
-        known = windows(self._settings.folder, EVENTS, partition)
-        position = known[-1].end if known else begin
+        ends = [window.end for window in windows(self._settings.folder, EVENTS, partition)]
+        noted = _noted(lock)
+        position = max(ends if noted is None else [*ends, noted], default=begin)
+        try:
+            _note(lock, position)
+        except OSError as error:
+            os.close(lock)
+            raise self._unavailable(error) from error
         # Of a window whose events weren't published the messages come again.
         for window in windows(self._settings.dead, DEAD, partition):
             if window.begin >= position:
@@ -189,11 +198,14 @@ class WindowLog:
                 self._dead_bytes += (self._settings.dead / name.name).stat().st_size
             publish(self._settings.folder, WindowFile(EVENTS, partition, window.begin, window.end), events)
         except OSError as error:
-            raise LogUnavailable(
-                f"{self._settings.folder}: the event log can't be written: {error}; nothing is lost, it is tried again"
-            ) from error
+            raise self._unavailable(error) from error
         self.published += 1
+        with suppress(OSError):  # the window's name says it too
+            _note(window.lock, window.end)
         window.begin, window.opened_s, window.events, window.dead, window.rows = window.end, None, [], [], 0
+
+    def _unavailable(self, error: OSError) -> LogUnavailable:
+        return LogUnavailable(f"{self._settings.folder}: the event log can't be written: {error}; nothing is lost, it is tried again")
 
     def _bounded(self, dead: pl.DataFrame) -> pl.DataFrame:
         """Drop the payloads where their folder is full."""
@@ -204,6 +216,18 @@ class WindowLog:
             "%s is full (%d bytes): the payloads of %d messages are dropped; make room", self._settings.dead, self._dead_bytes, len(dead)
         )
         return dead.with_columns(pl.lit(None, pl.Binary).alias("payload"))
+
+
+def _noted(lock: int) -> int | None:
+    """Return the position that a lock's file holds; None where its writing didn't come to its end."""
+    text = os.pread(lock, _DIGITS, 0)
+    return int(text) if len(text) == _DIGITS else None
+
+
+def _note(lock: int, position: int) -> None:
+    """Write a position over the one that a lock's file holds, and wait until it is on the disk."""
+    os.pwrite(lock, f"{position:0{_DIGITS}d}".encode(), 0)
+    os.fsync(lock)
 
 
 def stacked(frames: list[pl.DataFrame]) -> pl.DataFrame:

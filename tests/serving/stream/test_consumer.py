@@ -1,5 +1,6 @@
 """The consumer takes each message once into state and log, and sets aside with a reason what it can't take."""
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +19,8 @@ from serving.state.redis import side_of
 from serving.stream.consumer import KEPT_OF_LONG, LATE_REASON, Consumer, ConsumerSettings, Figures
 from serving.stream.decode.rejections import NOT_JSON, TOO_LONG
 from serving.stream.events_that_count import UNKNOWN_ITEM, Tables
-from serving.stream.log.window_files import parsed
+from serving.stream.log import window_log
+from serving.stream.log.window_files import WindowFile, parsed
 from serving.stream.log.window_log import OFFSET, WindowLog, WindowSettings
 from serving.stream.metrics import StreamMetrics
 from serving.stream.preparation import FAILED, Preparation
@@ -43,13 +45,14 @@ def consume(
     lateness_s: int = 7_200,
     kind: type[StreamState] = StreamState,
     figures: Figures | None = None,
+    window_rows: int = 1,
 ) -> CollectorRegistry:
     """Consume until nothing is left."""
     registry = CollectorRegistry()
     state = kind(
         client, shop="stream_shop", plans=plans_of(shop()), codes=ItemCodes(), gap_s=1800, lifetimes=Lifetimes(10**6, 10**6, 7_200_000_000)
     )
-    log = WindowLog(WindowSettings(folder / "log", folder / "dead", every_s=1e-9, most_rows=100_000))
+    log = WindowLog(WindowSettings(folder / "log", folder / "dead", every_s=1e9, most_rows=window_rows))
     consumer = Consumer(
         Preparation(shop(), RowDecoder(), tables, state.codes),
         state,
@@ -91,21 +94,34 @@ def test_state_and_log_hold_each_event_once(client: redis.Redis, tmp_path: Path)
         assert windows[-1].end == 300
 
 
-def test_a_consumer_that_dies_anywhere_is_followed_by_one_that_goes_on(client: redis.Redis, tmp_path: Path) -> None:
+def test_a_consumer_that_dies_anywhere_is_followed_by_one_that_goes_on(
+    client: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Redis and the process break off at random; what is left is what one run would have left."""
+    publish = window_log.publish
+
+    def publish_alive(folder: Path, window: WindowFile, events: pl.DataFrame) -> None:
+        if isinstance(sys.exception(), Killed):  # what runs as the interpreter unwinds doesn't in a process that is killed
+            raise OSError("killed")
+        publish(folder, window, events)
+
+    monkeypatch.setattr(window_log, "publish", publish_alive)
     rows = drawn(np.random.default_rng(3), 900)
     quiet = tmp_path / "quiet"
     consume(client, quiet, {"t/0": payloads(rows)})
     expected = logged(quiet)
     client.flushall()
-    generator, deaths = np.random.default_rng(4), 0
+    generator, deaths, unpublished = np.random.default_rng(6), 0, 0
     while True:
         try:
-            consume(Dying(client, generator, 0.15), tmp_path, {"t/0": payloads(rows)}, batch=int(generator.integers(5, 40)))  # type: ignore[arg-type]
+            dying = Dying(client, generator, 0.05)
+            consume(dying, tmp_path, {"t/0": payloads(rows)}, batch=int(generator.integers(5, 40)), window_rows=150)  # type: ignore[arg-type]
             break
         except Killed:
             deaths += 1
+            unpublished += not logged(tmp_path).height
     assert deaths > 5
+    assert unpublished  # killed before the first window: no file says where the log begins
     assert_same(client, rows)
     assert logged(tmp_path).drop(OFFSET).equals(expected.drop(OFFSET))
     assert logged(tmp_path)[OFFSET].to_list() == expected[OFFSET].to_list()
