@@ -95,7 +95,7 @@ def _held(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
-def _core_seconds() -> float:
+def core_seconds() -> float:
     """Sum the processor time of this process and all that it started, ended ones included."""
     ticks = 0
     for pid in _family(os.getpid()):
@@ -133,14 +133,14 @@ def alone(way: str, shop: Path, work: Path) -> dict[str, float | str | None]:
     with _service(way, work) as service:
         args: BeamArgs = beam_args(service.preset)
         for log, made in ((tiny, out / "tiny"), (shop, out / "whole")):
-            began, core_began = time.perf_counter(), _core_seconds()
+            began, core_began = time.perf_counter(), core_seconds()
             run(log, made, (*args.steps, *args.ingestion))
-            seconds, core_seconds = time.perf_counter() - began, _core_seconds() - core_began
+            seconds, core_s = time.perf_counter() - began, core_seconds() - core_began
         exchanged_bytes = service.exchanged_bytes()
     digest = hashlib.sha256()
     for path in sorted(path for part in ("examples", "state") for path in (out / "whole" / part).rglob("*") if path.is_file()):
         digest.update(str(path.relative_to(out)).encode() + path.read_bytes())
-    figures = {"seconds": seconds, "core_seconds": core_seconds, "exchanged_bytes": exchanged_bytes}
+    figures = {"seconds": seconds, "core_seconds": core_s, "exchanged_bytes": exchanged_bytes}
     return figures | {"digest": digest.hexdigest()[:12]}
 
 
