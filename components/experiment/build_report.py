@@ -1,0 +1,248 @@
+"""Analyse an experiment's shoppers, and put everything into a report."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+import polars as pl
+
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.experiment.checks import Assigned, check_all, fault_texts
+from components.experiment.decision import Boundary, Evidence, decide, fixed_horizon
+from components.experiment.experiment_file import ExperimentFile
+from components.experiment.metrics import BY_NAME, Metric, missing_needs, outcome_actions
+from components.experiment.novelty import novelty
+from components.experiment.outliers import cap_amounts
+from components.experiment.report_schema import (
+    ArmSummary,
+    DayEffect,
+    Decision,
+    ExperimentReport,
+    MetricResult,
+    NoveltyTrend,
+    OffPolicyEstimate,
+    ShopperEffect,
+)
+from components.experiment.results import Analysis, best, compare_all, with_role
+from components.experiment.shoppers import Shoppers
+
+DEFAULT_MARGIN = 0.05
+_EPOCH = date(1970, 1, 1)
+
+MakeBoundary = Callable[[float], Boundary]
+"""From an error rate, corrected for the number of tests, to a boundary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInput:
+    """What a report is made from.
+
+    Attributes:
+        file: of the experiment.
+        dataset: of the log.
+        shoppers: of the experiment.
+        last_day: of the log's window, since 1970.
+        counts: of reading.
+        segments: name to condition on the table of shoppers.
+        off_policy: estimates of offline evaluation.
+        boundary: makes the boundary of a decision; by default the fixed horizon's.
+    """
+
+    file: ExperimentFile
+    dataset: Dataset
+    shoppers: Shoppers
+    last_day: int
+    counts: Mapping[str, int]
+    segments: Mapping[str, pl.Expr]
+    off_policy: tuple[OffPolicyEstimate, ...] = ()
+    boundary: MakeBoundary = fixed_horizon
+
+
+def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
+    """Analyse an experiment.
+
+    Raises:
+        InputError: an arm has no shopper, or a primary metric or a guardrail that the file names has no events.
+    """
+    file, shoppers = source.file, source.shoppers
+    assigned = Assigned(shares=file.arms, control=file.control)
+    people = shoppers.table.filter(~pl.col("bot"))
+    _check_arms(people, assigned)
+    metrics, left_out = chosen_metrics(file, source.dataset)
+    everybody = cap_amounts(shoppers.table, file.cap).table
+    capped = cap_amounts(people, file.cap)
+    analysis = Analysis(arms=assigned.arms, control=file.control, metrics=metrics, currency=file.currency, alpha=file.alpha)
+    results = compare_all(capped.table, everybody, analysis, source.segments)
+    chosen = best([row for row in results if row.segment == "" and row.population == "without bots"])
+    left_out |= _without_results(metrics, chosen, people)
+    checks = check_all(shoppers, assigned, source.counts)
+    first = int(people["first_day"].min())  # type: ignore[arg-type]
+    days = source.last_day - first + 1
+    first_day, last_day = _EPOCH + timedelta(days=first), _EPOCH + timedelta(days=source.last_day)
+    effects, trends = _novelty(shoppers, people, file, source.last_day)
+    return ExperimentReport(
+        experiment=file.experiment,
+        dataset=source.dataset.name,
+        created=now,
+        currency=file.currency,
+        control=file.control,
+        arms=tuple(_summary(shoppers.table, index, name, share) for index, (name, share) in enumerate(file.arms.items())),
+        first_day=first_day,
+        last_day=last_day,
+        days=days,
+        planned_days=file.planned.days,
+        planned_shoppers=file.planned.shoppers,
+        confidence=1 - file.alpha,
+        outliers=capped.policy,
+        shipped=file.shipped,
+        decision=_decision(chosen, source, fault_texts(checks), shoppers=len(people), first_day=first_day, days=days),
+        effects=tuple(_shopper_effects(chosen, people, assigned, file, first_day=first_day, last_day=last_day)),
+        results=tuple(results),
+        checks=tuple(checks),
+        novelty=tuple(effects),
+        trends=tuple(trends),
+        off_policy=source.off_policy,
+        counts={name: number for name, number in sorted(source.counts.items()) if number},
+        left_out=left_out,
+    )
+
+
+def chosen_metrics(file: ExperimentFile, dataset: Dataset) -> tuple[tuple[Metric, ...], dict[str, str]]:
+    """Return the metrics of an experiment in their roles, and those that the dataset can't have, with the reason.
+
+    Raises:
+        InputError: a primary metric or a guardrail can't be had.
+    """
+    actions = outcome_actions(dataset, click=file.click, purchase=file.purchase)
+    metrics, left_out = [], {}
+    for name in dict.fromkeys((*file.primary, *file.guardrails, *file.metrics)):
+        role = "primary" if name in file.primary else "guardrail" if name in file.guardrails else "secondary"
+        metric = with_role(BY_NAME[name], role)  # type: ignore[arg-type]
+        if (why := missing_needs(metric, dataset, actions)) is None:
+            metrics.append(metric)
+        elif role == "secondary":
+            left_out[name] = why
+        else:
+            raise InputError(f"the {role} metric {name!r} can't be had: {why}; or take another")
+    return tuple(metrics), left_out
+
+
+def _check_arms(people: pl.DataFrame, assigned: Assigned) -> None:
+    there = set(people["arm"].unique().to_list())
+    empty = [name for index, name in enumerate(assigned.arms) if index not in there]
+    if empty:
+        raise InputError(
+            f"expected shoppers in each of the arms {', '.join(assigned.arms)}, got none in {', '.join(empty)}; is the arm served, and"
+            " spelt as in the experiments file? Leave it out of `arms` if it isn't"
+        )
+
+
+def _without_results(
+    metrics: Sequence[Metric], chosen: Sequence[MetricResult], file: ExperimentFile, people: pl.DataFrame
+) -> dict[str, str]:
+    """Return why metrics have no result.
+
+    Raises:
+        InputError: a primary metric has no events.
+    """
+    left_out = {}
+    for metric in metrics:
+        if metric.name in {row.metric for row in chosen}:
+            continue
+        total = float(people[metric.total].sum())
+        why = (
+            ("every arm has the same value for every shopper" if total else f"no shopper has any {metric.total.replace('_', ' ')}")
+            if len(people) >= 60
+            else "there are too few shoppers"
+        )
+        if metric.role == "primary":
+            raise InputError(
+                f"the primary metric {metric.name!r} can't be compared: {why} in {len(people):,} shoppers; look at the"
+                " interactions of the log, or take another metric"
+            )
+        left_out[metric.name] = why
+    return left_out
+
+
+def _decision(
+    chosen: Sequence[MetricResult], source: ReportInput, faults: tuple[str, ...], *, shoppers: int, first_day: date, days: int
+) -> Decision:
+    file = source.file
+    reached = [shoppers / file.planned.shoppers] if file.planned.shoppers else []
+    reached += [days / file.planned.days] if file.planned.days else []
+    information = min([*reached, 1.0])
+    evidence = [
+        Evidence(
+            metric=row.metric,
+            arm=row.arm,
+            role=row.role,
+            higher_is_better=row.higher_is_better,
+            effect=row.effect,
+            std_error=row.std_error,
+            information=information,
+            margin=file.margins.get(row.metric, DEFAULT_MARGIN) * abs(row.control),
+        )
+        for row in chosen
+    ]
+    tests = len(file.primary) * (len(file.arms) - 1)
+    return decide(
+        evidence,
+        primary=source.boundary(file.alpha / tests),
+        guardrail=source.boundary(file.alpha),
+        first_day=first_day,
+        days=days,
+        faults=faults,
+    )
+
+
+def _shopper_effects(
+    chosen: Sequence[MetricResult], people: pl.DataFrame, assigned: Assigned, file: ExperimentFile, *, first_day: date, last_day: date
+) -> list[ShopperEffect]:
+    size = dict(people.group_by("arm").len().iter_rows())
+    rows = []
+    for row in chosen:
+        if BY_NAME[row.metric].per is None:
+            treated = size[assigned.arms.index(row.arm)]
+            rows.append(
+                ShopperEffect(
+                    metric=row.metric,
+                    unit=row.unit,
+                    arm=row.arm,
+                    effect=row.effect,
+                    std_error=row.std_error,
+                    shoppers=treated + size[assigned.index_of_control],
+                    treated=treated,
+                    days=(last_day - first_day).days + 1,
+                    first_day=first_day,
+                    last_day=last_day,
+                    shipped=file.shipped == row.arm,
+                )
+            )
+    return rows
+
+
+def _summary(table: pl.DataFrame, index: int, name: str, share: float) -> ArmSummary:
+    arm = table.filter(pl.col("arm") == index)
+    people = arm.filter(~pl.col("bot"))
+    return ArmSummary(
+        name=name,
+        share=share,
+        shoppers=len(people),
+        sessions=int(people["sessions"].sum()),
+        lists=int(people["lists"].sum()),
+        bots=len(arm) - len(people),
+    )
+
+
+def _novelty(shoppers: Shoppers, people: pl.DataFrame, file: ExperimentFile, last_day: int) -> tuple[list[DayEffect], list[NoveltyTrend]]:
+    effects: list[DayEffect] = []
+    trends: list[NoveltyTrend] = []
+    who = people.select("user", "arm", "first_day")
+    for column in ("clicks", "revenue"):
+        if shoppers.days[column].sum() != 0 and math.isfinite(shoppers.days[column].sum()):
+            by_day, slopes = novelty(shoppers.days, who, column, arms=tuple(file.arms), control=file.control, last_day=last_day)
+            effects += by_day
+            trends += slopes
+    return effects, trends

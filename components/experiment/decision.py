@@ -1,0 +1,138 @@
+"""Decide today: ship an arm, stop, or go on until a day.
+
+A metric enters with its estimate, its standard error and the share of the planned information that is reached; a boundary says which
+|z| is beyond chance at that share. The default boundary is the fixed horizon's: nothing is decided before the planned information is
+reached, and then |z| is compared with the normal quantile once. A group-sequential or anytime-valid boundary takes its place.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import ceil, inf
+
+from scipy.stats import norm
+
+from components.experiment.report_schema import Decision, MetricDecision, Role
+
+Boundary = Callable[[float], float]
+"""Share of the planned information, above 0, to the two-sided critical value of |z|; infinite where nothing may be decided."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is known of a metric of an arm today.
+
+    Attributes:
+        metric: its name.
+        arm: the treatment.
+        role: a primary metric decides, a guardrail must not get worse, others don't count.
+        higher_is_better: direction of the metric.
+        effect: treatment minus control.
+        std_error: of the effect, above 0.
+        information: share of the planned information that is reached; 1: the planned end.
+        margin: how much worse a guardrail may be, in the metric's unit.
+    """
+
+    metric: str
+    arm: str
+    role: Role
+    higher_is_better: bool
+    effect: float
+    std_error: float
+    information: float
+    margin: float = 0.0
+
+
+def fixed_horizon(alpha: float) -> Boundary:
+    """Return the boundary of a test at the planned end: infinite before it, then the two-sided normal quantile of alpha."""
+    critical = float(norm.isf(alpha / 2))
+    return lambda information: critical if information >= 1 else inf
+
+
+def assess(evidence: Evidence, boundary: Boundary) -> MetricDecision:
+    """Return what a metric says today.
+
+    A primary metric is better or worse beyond the boundary; short of it `undecided`, and `no effect` at the planned end. A guardrail is
+    worse where it is so beyond the boundary and by more than its margin as far as is known (the estimate is), `no worse` where its
+    interval excludes a loss beyond the margin, and else undecided.
+    """
+    critical = boundary(evidence.information)
+    gain = evidence.effect if evidence.higher_is_better else -evidence.effect
+    z = gain / evidence.std_error
+    guarded = evidence.role == "guardrail"
+    if z <= -critical and not (guarded and -gain <= evidence.margin):
+        verdict = "worse"
+    elif guarded:
+        verdict = "no worse" if gain - critical * evidence.std_error > -evidence.margin else "undecided"
+    elif z >= critical:
+        verdict = "better"
+    else:
+        verdict = "no effect" if evidence.information >= 1 else "undecided"
+    return MetricDecision.model_validate(
+        {
+            "metric": evidence.metric,
+            "arm": evidence.arm,
+            "role": evidence.role,
+            "verdict": verdict,
+            "z": z,
+            "critical": min(critical, 1e9),  # JSON has no infinity
+            "information": evidence.information,
+        }
+    )
+
+
+def decide(
+    evidence: Sequence[Evidence],
+    *,
+    primary: Boundary,
+    guardrail: Boundary,
+    first_day: date,
+    days: int,
+    faults: Sequence[str] = (),
+) -> Decision:
+    """Decide what to do today.
+
+    Args:
+        evidence: of all arms.
+        primary: boundary of primary metrics, corrected for their number and that of arms.
+        guardrail: boundary of guardrails.
+        first_day: of exposures.
+        days: with exposures so far.
+        faults: of assignment or logging: with any, no figure can be trusted.
+
+    Returns:
+        `stop` with a fault, where a guardrail or a primary metric is worse in every arm, or at the planned end without a better arm;
+        `ship` an arm with a better primary metric, none worse, and no guardrail worse; else `go on`.
+    """
+    assessed = [assess(each, guardrail if each.role == "guardrail" else primary) for each in evidence if each.role != "secondary"]
+    metrics = tuple(assessed)
+    if faults:
+        return Decision(
+            action="stop", arm=None, until=None, reasons=(*faults, "Repair it, and start anew under another name."), metrics=metrics
+        )
+    arms = list(dict.fromkeys(each.arm for each in assessed))
+    worse = {arm: [each for each in assessed if each.arm == arm and each.verdict == "worse"] for arm in arms}
+    better = {arm: [each for each in assessed if each.arm == arm and each.verdict == "better"] for arm in arms}
+    open_guards = {arm: [e for e in assessed if e.arm == arm and e.role == "guardrail" and e.verdict == "undecided"] for arm in arms}
+    winners = [arm for arm in arms if better[arm] and not worse[arm]]
+    if winners:
+        arm = max(winners, key=lambda name: max(each.z for each in better[name]))
+        reasons = [_sentence(each) for each in better[arm]]
+        reasons += [f"{each.metric} of {arm} isn't shown to be within its margin yet: watch it on." for each in open_guards[arm]]
+        return Decision(action="ship", arm=arm, until=None, reasons=tuple(reasons), metrics=metrics)
+    if arms and all(worse[arm] for arm in arms):
+        return Decision(
+            action="stop", arm=None, until=None, reasons=tuple(_sentence(each) for arm in arms for each in worse[arm]), metrics=metrics
+        )
+    information = min((each.information for each in evidence if each.role == "primary"), default=1.0)
+    harmed = tuple(_sentence(each) for arm in arms for each in worse[arm])
+    if information >= 1 or not assessed:
+        text = "The planned size is reached and no primary metric is better." if assessed else "No metric could be compared."
+        return Decision(action="stop", arm=None, until=None, reasons=(text, *harmed), metrics=metrics)
+    until = first_day + timedelta(days=ceil(days / information)) if information > 0 else None
+    reached = f"{information:.0%} of the planned information is reached."
+    return Decision(action="go on", arm=None, until=until, reasons=(reached, *harmed), metrics=metrics)
+
+
+def _sentence(each: MetricDecision) -> str:
+    return f"{each.metric} of {each.arm} is {each.verdict}: z {each.z:+.2f}, beyond {each.critical:.2f}."

@@ -1,0 +1,1 @@
+"""Read the exposure log by shopper: `shelfrank experiment`."""

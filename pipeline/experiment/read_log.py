@@ -1,0 +1,104 @@
+"""Read the exposure log to totals by shopper and day, in chunks: memory grows with shoppers, their days and sessions, not with lists."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from components.contract.base_model import closest
+from components.contract.dataset import Dataset
+from components.contract.errors import InputError
+from components.contract.storage.file_lock import locked_for_reading
+from components.experiment.experiment_file import ExperimentFile
+from components.experiment.metrics import OutcomeActions
+from components.experiment.shoppers import LoggedTotals
+from pipeline.drift.json_chunks import read_chunks
+from pipeline.experiment.log_window import LogWindow
+from pipeline.experiment.shopper_actions import ShopperActions
+from pipeline.experiment.shopper_lists import ShopperLists
+from serving.exposure.log import DECISIONS, INTERACTIONS
+
+_LATE_US = 3_600_000_000
+_NAMED_LINES = 2000
+
+Say = Callable[[str], None]
+
+
+def read_totals(
+    log: Path, dataset: Dataset, file: ExperimentFile, window: LogWindow, actions: OutcomeActions, counts: "Counter[str]", *, say: Say
+) -> LoggedTotals:
+    """Read what an experiment's shoppers were shown and did.
+
+    Args:
+        log: the service's folder; files that are complete at the start are read.
+        dataset: of the log.
+        file: of the experiment.
+        window: of the experiment.
+        actions: which are a click and a purchase.
+        counts: takes what was read and what was left out.
+        say: called with the progress.
+
+    Raises:
+        InputError: the log has no list of the experiment in the window, or of an arm that the file doesn't name.
+    """
+    with locked_for_reading([str(log / DECISIONS)]):
+        decisions, interactions = (_files(log, name, window.history_us) for name in (DECISIONS, INTERACTIONS))
+        total, done = sum(each.stat().st_size for each in (*decisions, *interactions)), 0
+
+        def advance(read: int) -> None:
+            nonlocal done
+            done += read
+            say(f"{done / total:.0%} of {total / 1e6:,.0f} MB")
+
+        lists = ShopperLists(file, window, counts)
+        for table in read_chunks(decisions, lists.schema, counts, advance=advance):
+            lists.add(table)
+        exposed = lists.exposed()
+        if exposed is None:
+            raise InputError(_nothing(log, file, decisions))
+        acts = ShopperActions(dataset, actions, window, counts, exposed=exposed, guests=file.guests)
+        for table in read_chunks(interactions, acts.schema, counts, advance=advance):
+            acts.add(table)
+    by_day, sessions = lists.by_day(), lists.sessions()
+    reported = acts.reported()
+    if reported is not None:
+        by_day = (
+            by_day.join(reported, on=["user", "day"], how="left")
+            .with_columns(impressions=pl.col("impressions") + pl.col("reported").fill_null(0))
+            .drop("reported")
+        )
+    last_us = min(window.end_us - 1, lists.last_us)
+    history = lists.history().join(acts.history(), on="user", how="full", coalesce=True).fill_null(0)
+    history = history.with_columns(pre_impressions=pl.col("pre_impressions") + pl.col("pre_reported")).drop("pre_reported")
+    return LoggedTotals(by_day, acts.by_day(), sessions, acts.orders(), history, window.day(last_us))
+
+
+def _nothing(log: Path, file: ExperimentFile, decisions: Sequence[Path]) -> str:
+    """Say why there is nothing, by what the first lines of the log name."""
+    names: set[str] = set()
+    for path in decisions[:1] + decisions[-1:]:
+        with path.open("rb") as lines:
+            for _, line in zip(range(_NAMED_LINES), lines, strict=False):
+                names |= _experiments(line)
+    if not decisions:
+        return f"{log}: expected the files {DECISIONS}-*.jsonl of the ranking service's exposure log, found none"
+    if file.experiment in names:
+        until = "" if file.until is None else f" until {file.until}"
+        return f"{log}: expected lists of the experiment {file.experiment!r} from {file.start}{until}, got none in these days; move `from`"
+    return f"{log}: no list is of an experiment {file.experiment!r}; {closest(file.experiment, sorted(names))}"
+
+
+def _experiments(line: bytes) -> set[str]:
+    try:
+        arms: Any = json.loads(line).get("arms")
+    except (ValueError, AttributeError):
+        return set()
+    return set(arms) if isinstance(arms, dict) else set()
+
+
+def _files(log: Path, name: str, from_us: int) -> list[Path]:
+    """List a kind's complete files, without those whose last line was written an hour or more before the window."""
+    return [file for file in sorted(log.glob(f"{name}-*.jsonl")) if file.stat().st_mtime_ns // 1000 >= from_us - _LATE_US]
