@@ -139,9 +139,7 @@ def _check_arms(people: pl.DataFrame, assigned: Assigned) -> None:
         )
 
 
-def _without_results(
-    metrics: Sequence[Metric], chosen: Sequence[MetricResult], file: ExperimentFile, people: pl.DataFrame
-) -> dict[str, str]:
+def _without_results(metrics: Sequence[Metric], chosen: Sequence[MetricResult], people: pl.DataFrame) -> dict[str, str]:
     """Return why metrics have no result.
 
     Raises:

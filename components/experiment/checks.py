@@ -184,7 +184,7 @@ def _rates(people: pl.DataFrame, assigned: Assigned) -> Iterator[Check]:
                     severity="fault",
                     arm=low,
                     text=f"The arm {low!r} logs too few {kind.replace('_', ' ')}: {ours:.4g} per {base.rstrip('s')} in {arm!r},"
-                    f" {theirs:.4g} in {assigned.control!r}. No ranking changes it by a factor of {RATIO_OF_RATES:g}; look for lost events or joins.",
+                    f" {theirs:.4g} in {assigned.control!r}. No ranking does that; look for lost events or joins.",
                 )
 
 
@@ -221,7 +221,7 @@ def _clickless_buyers(people: pl.DataFrame, assigned: Assigned) -> Iterator[Chec
                 name="logging",
                 severity="fault",
                 arm=low,
-                text=f"Clicks are missing in the arm {low!r}: {shares[0]:.1%} of the buyers of {arm!r} have none, {shares[1]:.1%} of those of"
+                text=f"Clicks are missing in the arm {low!r}: {shares[0]:.1%} of the buyers of {arm!r} have none, {shares[1]:.1%} of"
                 f" {assigned.control!r}.",
                 p=_digits(p),
             )

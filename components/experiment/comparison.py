@@ -31,7 +31,6 @@ class Difference:
     relative_lower: float | None
     relative_upper: float | None
     p: float
-    variance_reduction: float | None = None
 
 
 def compare(control: pl.DataFrame, treatment: pl.DataFrame, metric: Metric, *, alpha: float, cuped: bool) -> Difference | None:
@@ -56,13 +55,11 @@ def compare(control: pl.DataFrame, treatment: pl.DataFrame, metric: Metric, *, a
         return None
     if cuped and any(side.var(earlier[0]) <= 0 or side.mean(earlier[1] if metric.per else None) <= 0 for side in sides):
         return None
-    plain = _analysis(metric, alpha, cuped=False).analyze_aggregates(*sides)  # type: ignore[arg-type]
-    result = _analysis(metric, alpha, cuped=True).analyze_aggregates(*sides) if cuped else plain  # type: ignore[arg-type]
+    result = _analysis(metric, alpha, cuped=cuped).analyze_aggregates(*sides)  # type: ignore[arg-type]
     half = float(norm.isf(alpha / 2))
     error = (result.effect_size_ci_upper - result.effect_size_ci_lower) / 2 / half
     if not error > 0:
         return None
-    plain_error = (plain.effect_size_ci_upper - plain.effect_size_ci_lower) / 2 / half
     has_relative = result.control > 0 and result.treatment > 0
     return Difference(
         control=result.control,
@@ -75,7 +72,6 @@ def compare(control: pl.DataFrame, treatment: pl.DataFrame, metric: Metric, *, a
         relative_lower=result.rel_effect_size_ci_lower if has_relative else None,
         relative_upper=result.rel_effect_size_ci_upper if has_relative else None,
         p=result.pvalue,
-        variance_reduction=1 - (error / plain_error) ** 2 if cuped else None,
     )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 from statsmodels.stats.multitest import multipletests
@@ -72,10 +71,13 @@ def _results(
         for arm, treatment in sides.items():
             if arm == analysis.control:
                 continue
-            adjustments: tuple[Adjustment, ...] = ("none", "cuped") if population == "without bots" else ("none",)
-            for adjustment in adjustments:
-                difference = compare(control, treatment, metric, alpha=analysis.alpha, cuped=adjustment == "cuped")
-                if difference is not None:
+            plain = compare(control, treatment, metric, alpha=analysis.alpha, cuped=False)
+            cuped = None
+            if plain is not None and population == "without bots":
+                cuped = compare(control, treatment, metric, alpha=analysis.alpha, cuped=True)
+            differences: tuple[tuple[Adjustment, Difference | None], ...] = (("none", plain), ("cuped", cuped))
+            for adjustment, difference in differences:
+                if plain is not None and difference is not None:
                     yield MetricResult(
                         metric=metric.name,
                         unit=metric.unit.format(currency=analysis.currency),
@@ -87,13 +89,14 @@ def _results(
                         adjustment=adjustment,
                         control_shoppers=len(control),
                         treatment_shoppers=len(treatment),
-                        **_fields(difference),
+                        variance_reduction=_digits(1 - (difference.std_error / plain.std_error) ** 2) if adjustment == "cuped" else None,
+                        **{name: None if value is None else _digits(value) for name, value in vars(difference).items()},
                     )
 
 
-def _fields(difference: Difference) -> dict[str, Any]:
-    """Return the numbers with twelve digits: sums in parallel differ in the last ones from run to run."""
-    return {name: None if value is None else float(f"{value:.12g}") for name, value in vars(difference).items()}
+def _digits(value: float) -> float:
+    """Return twelve digits: sums in parallel differ in the last ones from run to run."""
+    return float(f"{value:.12g}")
 
 
 def _adjusted(rows: Sequence[MetricResult], method: str, alpha: float) -> list[MetricResult]:

@@ -82,7 +82,7 @@ def build_shoppers(totals: LoggedTotals, bots: Bots) -> Shoppers:
         .join(came_back, on="user", how="left")
         .join(totals.history.with_columns(known=True), on="user", how="left")
         .sort("user")
-        .with_columns(pl.exclude("user", "arm", "first_day", "known").fill_null(0), known=pl.col("known").fill_null(False))
+        .with_columns(pl.exclude("user", "arm", "first_day", "known", "came_back").fill_null(0), known=pl.col("known").fill_null(False))
         .with_columns(
             buyers=(pl.col("orders") > 0),
             followed=(pl.col("first_day") + RETURN_DAYS <= totals.last_day),

@@ -62,6 +62,11 @@ def read_totals(
         acts = ShopperActions(dataset, actions, window, counts, exposed=exposed, guests=file.guests)
         for table in read_chunks(interactions, acts.schema, counts, advance=advance):
             acts.add(table)
+    return combine(lists, acts, window)
+
+
+def combine(lists: ShopperLists, acts: ShopperActions, window: LogWindow) -> LoggedTotals:
+    """Return the totals of both kinds of file, once all of them were added."""
     by_day, sessions = lists.by_day(), lists.sessions()
     reported = acts.reported()
     if reported is not None:

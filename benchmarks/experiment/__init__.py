@@ -1,0 +1,1 @@
+"""Error rates, coverage, faults and speed of `shelfrank experiment`, on logs whose truth is planted."""
