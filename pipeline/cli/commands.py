@@ -334,6 +334,13 @@ def drift(args: Namespace) -> int:
     return compare(args, _releases(args))
 
 
+def experiment(args: Namespace) -> int:
+    """Plan experiments, or report on them; returns the exit code: `shelfrank experiment`."""
+    from pipeline.cli import experiment as actions
+
+    return int(getattr(actions, args.action)(args))
+
+
 def compile(args: Namespace) -> None:  # named as the command is
     """Compile the pipeline for Kubeflow Pipelines or Vertex AI: `shelfrank compile`."""
     from pipeline.kubeflow.compile.command import compile_command

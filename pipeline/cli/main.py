@@ -135,6 +135,8 @@ def parser() -> argparse.ArgumentParser:
     )
     _drift(command("drift", "compare what is served with what a release was made from, and say what to do", json))
 
+    _experiment(command("experiment", "plan A/B experiments, and report what they came to", json))
+
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
     _schedule(command("schedule", "run a compiled pipeline on Kubeflow again and again, each time on the data up to then", json))
@@ -360,6 +362,29 @@ def _drift(drift: argparse.ArgumentParser) -> None:
     drift.add_argument("--until", dest="until_time", metavar="TIME", help="its end (default: all there is)")
     drift.add_argument("--html", metavar="FILE", help="write the report as one HTML page too")
     drift.add_argument("--metrics", metavar="FILE", help="write metrics for node_exporter's textfile collector too")
+
+
+def _experiment(experiment: argparse.ArgumentParser) -> None:
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--debug", action="store_true", help="show where an error was raised")
+    common.add_argument("--json", action="store_true", help="print the result as JSON")
+    actions = experiment.add_subparsers(dest="action", required=True, metavar="ACTION")
+
+    def action(name: str, about: str, epilog: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=epilog, parents=[common])
+
+    report = action(
+        "report",
+        "compare the arms of experiments from the service's exposure log: metrics, checks, and what to do today",
+        "exit codes: 0 ship, 10 go on, 11 stop; 1 failure, 2 bad input (options, files or log)",
+    )
+    report.add_argument("files", metavar="EXP.yaml", nargs="+", help="an experiment's file")
+    report.add_argument(
+        "--out",
+        metavar="DIR",
+        default="experiments",
+        help="folder of the reports: DIR/NAME has an experiment's page and JSON, DIR/index.html lists all (default: experiments)",
+    )
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:
