@@ -22,7 +22,7 @@ from components.experiment.shoppers import LoggedTotals, Shoppers, build_shopper
 from pipeline.experiment.log_window import log_window
 from pipeline.experiment.read_log import combine
 from pipeline.experiment.shopper_actions import ShopperActions
-from pipeline.experiment.shopper_lists import ShopperLists
+from pipeline.experiment.shopper_lists import LogQuery, ShopperLists
 
 PLANTED = Effect(click=1.10, buy=1.05, amount=1.05, latency_ms=1.0, degraded=0.002)
 PRIMARY = ("revenue_per_shopper", "click_rate")
@@ -34,7 +34,7 @@ def shoppers_of(log: ShopLog, file: ExperimentFile, dataset: Dataset) -> tuple[S
     """Return the shoppers of a log that lies in memory, as `shelfrank experiment report` reads them from files."""
     window = log_window(file.start, file.until, pre_period_s=file.pre_period, zone="UTC")
     counts: Counter[str] = Counter()
-    lists = ShopperLists(file, window, counts)
+    lists = ShopperLists(LogQuery.of_file(file), window, counts)
     order = pl.lit(pl.Series([list(range(PLACES))])).first()
     decisions = log.decisions.with_columns(arms=pl.struct(pl.col("arm").alias(EXPERIMENT)), shown=pl.lit(PLACES), order=order)
     lists.add(decisions.select(lists.schema.names).to_arrow())

@@ -373,6 +373,22 @@ def _experiment(experiment: argparse.ArgumentParser) -> None:
     def action(name: str, about: str, epilog: str) -> argparse.ArgumentParser:
         return actions.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=epilog, parents=[common])
 
+    plan = action(
+        "plan",
+        "say how many shoppers and days an experiment needs, and the least effect that it finds, from the shop's own log",
+        "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or log)",
+    )
+    plan.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+    plan.add_argument("--log", metavar="DIR", required=True, help="the ranking service's exposure log")
+    plan.add_argument("--days", metavar="N", type=_count, nargs="+", default=[7, 14, 28], help="durations to look at (default: 7 14 28)")
+    plan.add_argument("--arms", metavar="N", type=_count, default=2, help="the control among them (default: 2)")
+    plan.add_argument("--traffic", metavar="SHARE", default="100%", help="share of the shoppers that the experiment has (default: 100%%)")
+    plan.add_argument("--effect", metavar="SHARE", default="2%", help="relative effect to find (default: 2%%)")
+    plan.add_argument("--alpha", metavar="SHARE", default="5%", help="error rate of all treatments together (default: 5%%)")
+    plan.add_argument("--power", metavar="SHARE", default="80%", help="chance to find the effect (default: 80%%)")
+    plan.add_argument("--pre-days", metavar="N", type=_count, default=14, help="days before it that CUPED learns from (default: 14)")
+    plan.add_argument("--until", metavar="DAY", help="the day after the last to look at (default: the log's last day, which may be cut)")
+    plan.add_argument("--currency", metavar="CODE", help="of revenue and margin, such as EUR")
     report = action(
         "report",
         "compare the arms of experiments from the service's exposure log: metrics, checks, and what to do today",

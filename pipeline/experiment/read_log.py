@@ -3,39 +3,43 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
-from components.experiment.experiment_file import ExperimentFile
 from components.experiment.metrics import OutcomeActions
 from components.experiment.shoppers import LoggedTotals
 from pipeline.drift.json_chunks import read_chunks
 from pipeline.experiment.log_window import LogWindow
 from pipeline.experiment.shopper_actions import ShopperActions
-from pipeline.experiment.shopper_lists import ShopperLists
+from pipeline.experiment.shopper_lists import LogQuery, ShopperLists
 from serving.exposure.log import DECISIONS, INTERACTIONS
 
 _LATE_US = 3_600_000_000
 _NAMED_LINES = 2000
+_EPOCH = date(1970, 1, 1).toordinal()
 
 Say = Callable[[str], None]
 
 
 def read_totals(
-    log: Path, dataset: Dataset, file: ExperimentFile, window: LogWindow, actions: OutcomeActions, counts: "Counter[str]", *, say: Say
+    log: Path, dataset: Dataset, query: LogQuery, window: LogWindow, actions: OutcomeActions, counts: "Counter[str]", *, say: Say
 ) -> LoggedTotals:
     """Read what an experiment's shoppers were shown and did.
 
     Args:
         log: the service's folder; files that are complete at the start are read.
         dataset: of the log.
-        file: of the experiment.
+        query: whose lists.
         window: of the experiment.
         actions: which are a click and a purchase.
         counts: takes what was read and what was left out.
@@ -53,13 +57,13 @@ def read_totals(
             done += read
             say(f"{done / total:.0%} of {total / 1e6:,.0f} MB")
 
-        lists = ShopperLists(file, window, counts)
+        lists = ShopperLists(query, window, counts)
         for table in read_chunks(decisions, lists.schema, counts, advance=advance):
             lists.add(table)
         exposed = lists.exposed()
         if exposed is None:
-            raise InputError(_nothing(log, file, decisions))
-        acts = ShopperActions(dataset, actions, window, counts, exposed=exposed, guests=file.guests)
+            raise InputError(_nothing(log, query, window, decisions))
+        acts = ShopperActions(dataset, actions, window, counts, exposed=exposed, guests=query.guests)
         for table in read_chunks(interactions, acts.schema, counts, advance=advance):
             acts.add(table)
     return combine(lists, acts, window)
@@ -81,19 +85,35 @@ def combine(lists: ShopperLists, acts: ShopperActions, window: LogWindow) -> Log
     return LoggedTotals(by_day, acts.by_day(), sessions, acts.orders(), history, window.day(last_us))
 
 
-def _nothing(log: Path, file: ExperimentFile, decisions: Sequence[Path]) -> str:
+def _nothing(log: Path, query: LogQuery, window: LogWindow, decisions: Sequence[Path]) -> str:
     """Say why there is nothing, by what the first lines of the log name."""
+    if not decisions:
+        return f"{log}: expected the files {DECISIONS}-*.jsonl of the ranking service's exposure log, found none"
     names: set[str] = set()
-    for path in decisions[:1] + decisions[-1:]:
+    for path in dict.fromkeys((decisions[0], decisions[-1])):
         with path.open("rb") as lines:
             for _, line in zip(range(_NAMED_LINES), lines, strict=False):
                 names |= _experiments(line)
-    if not decisions:
-        return f"{log}: expected the files {DECISIONS}-*.jsonl of the ranking service's exposure log, found none"
-    if file.experiment in names:
-        until = "" if file.until is None else f" until {file.until}"
-        return f"{log}: expected lists of the experiment {file.experiment!r} from {file.start}{until}, got none in these days; move `from`"
-    return f"{log}: no list is of an experiment {file.experiment!r}; {closest(file.experiment, sorted(names))}"
+    start = date.fromordinal(_EPOCH + window.day(window.start_us))
+    if query.experiment is None or query.experiment in names:
+        what = "lists" if query.experiment is None else f"lists of the experiment {query.experiment!r}"
+        return f"{log}: expected {what} from {start} on, got none in the window; choose another"
+    return f"{log}: no list is of an experiment {query.experiment!r}; {closest(query.experiment, sorted(names))}"
+
+
+def last_day(log: Path, zone: str) -> date:
+    """Return the day of the last decision of a log, in a zone.
+
+    Raises:
+        InputError: there is none.
+    """
+    files = sorted(log.glob(f"{DECISIONS}-*.jsonl"))
+    counts: Counter[str] = Counter()
+    schema = pa.schema({"time": pa.int64()})
+    times = [pc.max(table["time"]).as_py() for table in read_chunks(files[-1:], schema, counts, advance=lambda _: None)]
+    if not any(times):
+        raise InputError(f"{log}: expected the files {DECISIONS}-*.jsonl of the ranking service's exposure log, found none with decisions")
+    return datetime.fromtimestamp(max(time for time in times if time) / 1e6, ZoneInfo(zone)).date()
 
 
 def _experiments(line: bytes) -> set[str]:

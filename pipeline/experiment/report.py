@@ -12,7 +12,7 @@ from components.experiment.metrics import outcome_actions
 from components.experiment.report_schema import ExperimentReport
 from components.experiment.shoppers import build_shoppers
 from pipeline.experiment.log_window import log_window
-from pipeline.experiment.read_log import Say, read_totals
+from pipeline.experiment.read_log import LogQuery, Say, read_totals
 from pipeline.experiment.segments import add_segments
 
 
@@ -39,7 +39,7 @@ def analyse(file: ExperimentFile, dataset: Dataset, folder: Path, *, now: dateti
     window = log_window(file.start, file.until, pre_period_s=file.pre_period, zone=dataset.zone_name)
     counts: Counter[str] = Counter()
     actions = outcome_actions(dataset, click=file.click, purchase=file.purchase)
-    totals = read_totals(folder / file.log, dataset, file, window, actions, counts, say=say)
+    totals = read_totals(folder / file.log, dataset, LogQuery.of_file(file), window, actions, counts, say=say)
     shoppers, conditions = add_segments(build_shoppers(totals, file.bots), file.segments, folder)
     say("comparing")
     return build_report(

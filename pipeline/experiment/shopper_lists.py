@@ -1,6 +1,7 @@
 """Add up the lists that shoppers were shown in an experiment, and before it."""
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import final
 
 import polars as pl
@@ -19,19 +20,41 @@ EARLY = "lists of the experiment before its first day"
 OVERLAP = "lists of two experiments of one layer"
 
 
+@dataclass(frozen=True, kw_only=True)
+class LogQuery:
+    """Whose lists are read.
+
+    Attributes:
+        experiment: its name in the log; None: all lists, as of one arm.
+        arms: of the experiment.
+        excludes: other experiments of its layer.
+        guests: whether guests count by session.
+    """
+
+    experiment: str | None = None
+    arms: tuple[str, ...] = ("all",)
+    excludes: tuple[str, ...] = ()
+    guests: bool = False
+
+    @staticmethod
+    def of_file(file: ExperimentFile) -> "LogQuery":
+        """Return the lists of an experiment."""
+        return LogQuery(experiment=file.experiment, arms=tuple(file.arms), excludes=file.excludes, guests=file.guests)
+
+
 @final
 class ShopperLists:
     """Totals of the decisions of a log.
 
     Args:
-        file: of the experiment.
+        query: whose lists.
         window: of the experiment.
         counts: takes what was read and what was left out.
     """
 
-    def __init__(self, file: ExperimentFile, window: LogWindow, counts: "Counter[str]") -> None:
-        self._file, self._window, self._counts = file, window, counts
-        self._arms = list(file.arms)
+    def __init__(self, query: LogQuery, window: LogWindow, counts: "Counter[str]") -> None:
+        self._query, self._window, self._counts = query, window, counts
+        self._arms = list(query.arms)
         self._by_day = GroupedSums(("user", "arm", "day"), sums=LIST_SUMS, minima=("first_us",))
         self._sessions = GroupedSums(("user", "session"))
         self._history = GroupedSums(("user",), sums=("pre_impressions",))
@@ -41,7 +64,7 @@ class ShopperLists:
     @property
     def schema(self) -> pa.Schema:
         """The fields of a decision that are read."""
-        names = dict.fromkeys((self._file.experiment, *self._file.excludes))
+        names = dict.fromkeys((self._query.experiment or "", *self._query.excludes))
         arms = pa.struct([(name, pa.string()) for name in names])
         texts = {name: pa.string() for name in ("user", "session", "degraded")}
         return pa.schema(
@@ -60,9 +83,9 @@ class ShopperLists:
         frame = frame.select(
             "time",
             "session",
-            unit(self._file.guests),
-            arms.field(self._file.experiment).alias("arm"),
-            pl.any_horizontal(pl.lit(False), *(arms.field(name).is_not_null() for name in self._file.excludes)).alias("other"),
+            unit(self._query.guests),
+            pl.lit(self._arms[0]).alias("arm") if self._query.experiment is None else arms.field(self._query.experiment).alias("arm"),
+            pl.any_horizontal(pl.lit(False), *(arms.field(name).is_not_null() for name in self._query.excludes)).alias("other"),
             pl.min_horizontal(pl.col("shown").fill_null(0), pl.col("order").list.len().cast(pl.Int64)).alias("impressions"),
             pl.col("model_ms").fill_null(0).alias("latency_ms"),
             pl.col("model_ms").is_not_null().cast(pl.Int64).alias("model_calls"),
@@ -82,7 +105,7 @@ class ShopperLists:
             return
         if unknown := sorted(set(lists["arm"].unique()) - set(self._arms)):
             raise InputError(
-                f"the log has lists of the arm {unknown[0]!r} of {self._file.experiment!r}, and `arms` names"
+                f"the log has lists of the arm {unknown[0]!r} of {self._query.experiment!r}, and `arms` names"
                 f" {', '.join(self._arms)}; {closest(unknown[0], self._arms)}"
             )
         self._counts["lists of the experiment"] += len(lists)

@@ -18,7 +18,7 @@ def print_report(report: ExperimentReport, console: Console) -> None:
         console.print(f"  {reason}", style=_STYLES[decision.action], highlight=False, markup=False)
     console.print()
     for arm in report.arms:
-        what = " (control)" if arm.name == report.control else ""
+        what = " (control)" if arm.name == report.control != "control" else ""
         text = f"{arm.shoppers:>10,} shoppers  {arm.sessions:>10,} sessions  {arm.lists:>11,} lists  {arm.bots:>6,} bots"
         console.print(f"{arm.name + what:24} {text}", highlight=False, markup=False)
     console.print(f"{report.first_day} to {report.last_day}, {report.days} days. {report.outliers}", highlight=False, markup=False)
