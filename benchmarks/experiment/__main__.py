@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from benchmarks.experiment import faults, speed
 from benchmarks.experiment.rates import PLANTED, Series, measure, others_text, table_text, true_effects
 from benchmarks.experiment.shop import ShopConfig
 
@@ -14,9 +15,10 @@ from benchmarks.experiment.shop import ShopConfig
 def main() -> None:
     """Run the named measurement, and print its table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("rates", "coverage"))
+    parser.add_argument("what", choices=("rates", "coverage", "faults", "speed"))
     parser.add_argument("--experiments", type=int, default=1000)
     parser.add_argument("--shoppers", type=int, default=4000, help="who could come; about three in five do")
+    parser.add_argument("--lists", type=int, default=1_000_000, help="of the log whose reading is timed")
     parser.add_argument("--work", metavar="DIR", help="keeps results: a run that was stopped goes on (default: a temporary folder)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
@@ -24,8 +26,13 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if args.what == "rates":
             _rates(folder, args.experiments, args.shoppers)
-        else:
+        elif args.what == "coverage":
             _coverage(folder, args.experiments, args.shoppers)
+        elif args.what == "faults":
+            print(faults.table_text(folder, shops=args.experiments, shoppers=args.shoppers))
+        else:
+            print("| lists | GB of log | s | lists a second | greatest memory, MB |\n| --- | --- | --- | --- | --- |")
+            print(speed.measure(folder, args.lists))
 
 
 def _rates(folder: Path, experiments: int, shoppers: int) -> None:

@@ -7,6 +7,7 @@ has: totals of a shopper grow with time, and so do their spread and the number o
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 from pydantic import Field
@@ -52,38 +53,34 @@ class ExperimentPlan(Strict):
     asked_effect: float = Field(description="The relative effect that `shoppers_needed` and `days_needed` are for")
     currency: str | None
     metrics: tuple[PlannedMetric, ...]
-    days_needed: dict[str, int | None] = Field(
-        description="Metric to the shortest duration that finds the asked effect; null: none measured"
-    )
+    days_needed: dict[str, int | None] = Field(description="Metric to the shortest duration that finds the asked effect; null: none does")
     weekdays: tuple[Weekday, ...]
     left_out: dict[str, str]
 
 
-def plan_metric(
-    table: pl.DataFrame,
-    metric: Metric,
-    *,
-    days: int,
-    arms: int,
-    traffic: float,
-    alpha: float,
-    power: float,
-    asked: float,
-    currency: str | None,
-) -> PlannedMetric | None:
-    """Plan a metric from the shoppers of as many days; None where it can't be: too few shoppers, or none who has any of it.
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """An experiment to plan.
 
-    Args:
-        table: one row a shopper of the shop.
-        metric: to plan.
-        days: that the table is of.
+    Attributes:
         arms: the control among them, all of the same share.
         traffic: share of the shoppers that the experiment has.
-        alpha: of the treatments together.
+        effect: relative effect to find.
+        alpha: of all treatments together.
         power: to find the effect with.
-        asked: relative effect to find.
-        currency: of amounts.
+        currency: of amounts, where there are any.
     """
+
+    arms: int
+    traffic: float
+    effect: float
+    alpha: float
+    power: float
+    currency: str | None
+
+
+def plan_metric(table: pl.DataFrame, metric: Metric, design: Design, *, days: int) -> PlannedMetric | None:
+    """Plan a metric from the table of all shoppers of as many days; None with too few shoppers, or where none has any of it."""
     columns = [metric.total] if metric.per is None else [metric.total, metric.per]
     earlier = [f"pre_{name}" for name in columns] if metric.has_history else []
     if len(table) < MIN_SHOPPERS:
@@ -93,7 +90,7 @@ def plan_metric(
         return None
     has_history = bool(earlier) and data.var(earlier[0]) > 0 and data.mean(earlier[1] if metric.per else None) > 0
     # A comparison is of two of the arms, which have two of so many shares of the shoppers.
-    compared = len(table) * traffic * 2 / arms
+    compared = len(table) * design.traffic * 2 / design.arms
     if compared < 2 * MIN_SHOPPERS:
         return None
 
@@ -103,12 +100,12 @@ def plan_metric(
             metric.per,
             numer_covariate=earlier[0] if cuped else None,
             denom_covariate=earlier[1] if cuped and metric.per else None,
-            alpha=alpha / (arms - 1),
-            power=power,
+            alpha=design.alpha / (design.arms - 1),
+            power=design.power,
             equal_var=False,
             use_t=False,
             n_obs=math.floor(compared) if parameter == "rel_effect_size" else None,
-            rel_effect_size=asked if parameter == "n_obs" else None,
+            rel_effect_size=design.effect if parameter == "n_obs" else None,
         )
         (result,) = test.solve_power_from_aggregates(data, parameter)  # type: ignore[arg-type]
         return float(getattr(result, parameter))
@@ -117,15 +114,15 @@ def plan_metric(
     variance = float(data.ratio_var(metric.total, metric.per))
     return PlannedMetric(
         metric=metric.name,
-        unit=metric.unit.format(currency=currency),
+        unit=metric.unit.format(currency=design.currency),
         days=days,
-        shoppers=math.floor(len(table) * traffic),
+        shoppers=math.floor(len(table) * design.traffic),
         mean=_digits(data.mean(metric.total) / data.mean(metric.per)),
         std_dev=_digits(math.sqrt(variance)),
         effect=_digits(effect),
         effect_without_cuped=_digits(without),
         cuped_gain=_digits(_gain(data, columns, earlier)) if has_history else 0.0,
-        shoppers_needed=math.ceil(solve(has_history, "n_obs") * arms / 2),
+        shoppers_needed=math.ceil(solve(has_history, "n_obs") * design.arms / 2),
     )
 
 

@@ -9,6 +9,7 @@ from components.contract.base_model import share
 from components.contract.errors import InputError
 from components.contract.load import load_dataset
 from components.experiment.currencies import CURRENCIES
+from components.experiment.plan import Design
 from components.experiment.report.html_page import render, render_index
 from components.experiment.report.plan_table import print_plan
 from components.experiment.report.table import print_report
@@ -42,12 +43,14 @@ def plan(args: Namespace) -> int:
         until=_date("until", args.until),
         durations=tuple(sorted(set(args.days))),
         pre_period_s=args.pre_days * 86400.0,
-        arms=args.arms,
-        traffic=_share("traffic", args.traffic),
-        effect=_share("effect", args.effect),
-        alpha=_share("alpha", args.alpha),
-        power=_share("power", args.power),
-        currency=args.currency,
+        design=Design(
+            arms=args.arms,
+            traffic=_share("traffic", args.traffic),
+            effect=_share("effect", args.effect),
+            alpha=_share("alpha", args.alpha),
+            power=_share("power", args.power),
+            currency=args.currency,
+        ),
     )
     with display(sys.stderr) as progress:
         progress.begin("Plan")

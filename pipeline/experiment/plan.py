@@ -12,7 +12,7 @@ from components.contract.errors import InputError
 from components.experiment.experiment_file import Bots
 from components.experiment.metrics import METRICS, missing_needs, outcome_actions
 from components.experiment.outliers import cap_amounts
-from components.experiment.plan import ExperimentPlan, PlannedMetric, days_needed, plan_metric, weekdays
+from components.experiment.plan import Design, ExperimentPlan, PlannedMetric, days_needed, plan_metric, weekdays
 from components.experiment.shoppers import Shoppers, build_shoppers
 from pipeline.experiment.log_window import log_window
 from pipeline.experiment.read_log import LogQuery, Say, last_day, read_totals
@@ -31,12 +31,7 @@ class PlanConfig:
         until: the day after the last that is looked at; None: the log's last day, which may be cut, is left out.
         durations: days of the experiment to look at, ascending.
         pre_period_s: before it, for CUPED.
-        arms: the control among them.
-        traffic: share of the shoppers that the experiment has.
-        effect: relative effect to find.
-        alpha: of all treatments together.
-        power: to find the effect with.
-        currency: of amounts, where there are any.
+        design: of the experiment.
     """
 
     dataset: Dataset
@@ -44,12 +39,7 @@ class PlanConfig:
     until: date | None
     durations: tuple[int, ...]
     pre_period_s: float
-    arms: int
-    traffic: float
-    effect: float
-    alpha: float
-    power: float
-    currency: str | None
+    design: Design
 
 
 def plan_experiment(config: PlanConfig, *, say: Say) -> ExperimentPlan:
@@ -73,17 +63,7 @@ def plan_experiment(config: PlanConfig, *, say: Say) -> ExperimentPlan:
         table = cap_amounts(longest.table.filter(~pl.col("bot")), CAP).table
         for metric in METRICS:
             if metric.name not in left_out:
-                row = plan_metric(
-                    table,
-                    metric,
-                    days=days,
-                    arms=config.arms,
-                    traffic=config.traffic,
-                    alpha=config.alpha,
-                    power=config.power,
-                    asked=config.effect,
-                    currency=config.currency,
-                )
+                row = plan_metric(table, metric, config.design, days=days)
                 planned += [] if row is None else [row]
     if not planned or longest is None:
         raise InputError(f"{config.log}: expected at least 60 shoppers in the experiment's share of the log, got fewer; raise --traffic")
@@ -91,12 +71,12 @@ def plan_experiment(config: PlanConfig, *, say: Say) -> ExperimentPlan:
     left_out |= {metric.name: "no shopper has any" for metric in METRICS if metric.name not in seen and metric.name not in left_out}
     return ExperimentPlan(
         dataset=config.dataset.name,
-        arms=config.arms,
-        traffic=config.traffic,
-        alpha=config.alpha,
-        power=config.power,
-        asked_effect=config.effect,
-        currency=config.currency,
+        arms=config.design.arms,
+        traffic=config.design.traffic,
+        alpha=config.design.alpha,
+        power=config.design.power,
+        asked_effect=config.design.effect,
+        currency=config.design.currency,
         metrics=tuple(sorted(planned, key=lambda each: (_ORDER.index(each.metric), each.days))),
         days_needed=days_needed(planned),
         weekdays=weekdays(longest.by_arm_day),

@@ -9,22 +9,14 @@ from components.experiment.plan import ExperimentPlan
 def print_plan(plan: ExperimentPlan, console: Console) -> None:
     """Print the plan."""
     console.print(
-        f"{plan.arms} arms on {plan.traffic:.4g} of the shoppers; alpha {plan.alpha:g} over all treatments, power {plan.power:g}.",
+        f"{plan.arms} arms on {100 * plan.traffic:g} % of the shoppers; alpha {plan.alpha:g} over all treatments, power {plan.power:g}.",
         highlight=False,
     )
     table = Table(title="Least relative effect that is found", title_justify="left", header_style="bold")
-    columns = (
-        "metric",
-        "days",
-        "shoppers",
-        "mean",
-        "least effect",
-        "without CUPED",
-        "variance removed",
-        f"shoppers for {plan.asked_effect:.4g}",
-    )
+    needed = f"shoppers for {100 * plan.asked_effect:g} %"
+    columns = ("metric", "days", "shoppers", "mean", "least effect", "without CUPED", "variance removed", needed)
     for name in columns:
-        table.add_column(name, justify="left" if name == "metric" else "right")
+        table.add_column(name, justify="left" if name == "metric" else "right", no_wrap=name == "metric")
     for row in plan.metrics:
         table.add_row(
             row.metric,
