@@ -29,7 +29,7 @@ def main() -> None:
         elif args.what == "coverage":
             _coverage(folder, args.experiments, args.shoppers)
         elif args.what == "faults":
-            print(faults.table_text(folder, shops=args.experiments, shoppers=args.shoppers))
+            print(faults.table_text(folder, shops=args.experiments, shoppers=2 * args.shoppers))
         else:
             print("| lists | GB of log | s | lists a second | greatest memory, MB |\n| --- | --- | --- | --- | --- |")
             print(speed.measure(folder, args.lists))

@@ -41,8 +41,8 @@ def arm_by_session(log: ShopLog) -> ShopLog:
 
 
 def lost_shoppers(log: ShopLog) -> ShopLog:
-    """Lose the decisions of fifteen per cent of the treatment's shoppers."""
-    return ShopLog(log.decisions.filter(~((pl.col("arm") == TREATMENT) & _share("user", 0.15)).fill_null(False)), log.interactions)
+    """Lose the decisions of twenty per cent of the treatment's shoppers."""
+    return ShopLog(log.decisions.filter(~((pl.col("arm") == TREATMENT) & _share("user", 0.2)).fill_null(False)), log.interactions)
 
 
 def lost_interactions(log: ShopLog) -> ShopLog:
@@ -88,7 +88,7 @@ def bots(log: ShopLog) -> ShopLog:
 FAULTS = (
     Fault("nothing is planted", "", lambda log: log),
     Fault("2 % of shoppers drawn anew each session", "one arm a shopper", arm_by_session),
-    Fault("decisions of 15 % of the treatment's shoppers are lost", "sample ratio", lost_shoppers),
+    Fault("decisions of 20 % of the treatment's shoppers are lost", "sample ratio", lost_shoppers),
     Fault("a fifth of the frequent shoppers put into the treatment", "pre-exposure", by_loyalty),
     Fault("nine of ten interactions of the treatment are lost", "logging", lost_interactions),
     Fault("a third of the treatment's clicks are lost", "logging", lost_clicks),
