@@ -103,7 +103,7 @@ def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
         checks=tuple(checks),
         novelty=tuple(effects),
         trends=tuple(trends),
-        off_policy=source.off_policy,
+        off_policy=tuple(_beside(each, chosen) for each in source.off_policy),
         counts={name: number for name, number in sorted(source.counts.items()) if number},
         left_out=left_out,
     )
@@ -219,6 +219,15 @@ def _shopper_effects(
                 )
             )
     return rows
+
+
+def _beside(estimate: OffPolicyEstimate, chosen: Sequence[MetricResult]) -> OffPolicyEstimate:
+    """Return an estimate with what was measured of the same arm."""
+    for row in chosen:
+        if (row.metric, row.arm) == ("click_rate", estimate.arm):
+            measured = {"measured": row.relative, "measured_lower": row.relative_lower, "measured_upper": row.relative_upper}
+            return estimate.model_copy(update=measured)
+    return estimate
 
 
 def _summary(table: pl.DataFrame, index: int, name: str, share: float) -> ArmSummary:

@@ -48,6 +48,15 @@ class Segments(Strict):
     columns: Names = Field(min_length=1, description="Columns with the segments, known before the experiment")
 
 
+class OffPolicy(Strict):
+    """What offline evaluation says of arms, to set beside what was measured."""
+
+    shadows: dict[Name, Name] = Field(min_length=1, description="Arm to the label whose shadow scores the log has for the control's lists")
+    examination: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        min_length=1, description="Probability that a place is looked at, from the first; places beyond count as the last"
+    )
+
+
 class ExperimentFile(Strict):
     """An experiment of the ranking service, and how it is to be judged."""
 
@@ -71,6 +80,7 @@ class ExperimentFile(Strict):
     excludes: Names = Field(default=(), description="Other experiments of its layer: a shopper in two of them is an error of assignment")
     guests: bool = Field(default=False, description="Whether guests are assigned by session (`guests: session`) and count by it")
     segments: Segments | None = Field(default=None, description="Segments of shoppers; new and known shoppers are always split")
+    off_policy: OffPolicy | None = Field(default=None, description="Arms whose versions were shadows on the control's lists")
     cap: Share | None = Field(
         default=0.999, description="Amounts of a shopper above this quantile over all arms count as the quantile; null: as they are"
     )
@@ -136,5 +146,9 @@ def _faults(file: ExperimentFile) -> Iterator[Fault]:
     for name in file.margins:
         if name not in file.guardrails:
             yield ("margins", name), f"{name!r} is no guardrail; {closest(name, list(file.guardrails))}"
+    treatments = [arm for arm in file.arms if arm != file.control]
+    for name in file.off_policy.shadows if file.off_policy else ():
+        if name not in treatments:
+            yield ("off_policy", "shadows", name), f"{name!r} is no treatment; {closest(name, treatments)}"
     if file.experiment in file.excludes:
         yield ("excludes",), f"{file.experiment!r} is this experiment; name the others of its layer"

@@ -112,13 +112,13 @@ class OffPolicyEstimate(Strict):
     """What offline evaluation says of an arm's ranking from the control's lists, beside what the experiment measured."""
 
     arm: str
-    estimator: Literal["ips", "snips"]
+    estimator: Literal["ips"]
     estimate: float = Field(description="Clicks a list of the arm's order over those of the control's, minus 1")
     lower: float
     upper: float
-    measured: float = Field(description="The same, from the experiment")
-    measured_lower: float
-    measured_upper: float
+    measured: float | None = Field(default=None, description="The relative effect on the click rate, from the experiment")
+    measured_lower: float | None = None
+    measured_upper: float | None = None
     lists: int = Field(description="Of the control, with scores of the arm's version")
 
 

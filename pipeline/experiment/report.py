@@ -9,9 +9,10 @@ from components.contract.load import load_dataset
 from components.experiment.build_report import ReportInput, build_report, chosen_metrics
 from components.experiment.experiment_file import ExperimentFile, check_against_dataset, load_experiment_file
 from components.experiment.metrics import outcome_actions
-from components.experiment.report_schema import ExperimentReport
+from components.experiment.report_schema import ExperimentReport, OffPolicyEstimate
 from components.experiment.shoppers import build_shoppers
 from pipeline.experiment.log_window import log_window
+from pipeline.experiment.off_policy import estimate_arms
 from pipeline.experiment.read_log import LogQuery, Say, read_totals
 from pipeline.experiment.segments import add_segments
 
@@ -41,7 +42,18 @@ def analyse(file: ExperimentFile, dataset: Dataset, folder: Path, *, now: dateti
     actions = outcome_actions(dataset, click=file.click, purchase=file.purchase)
     totals = read_totals(folder / file.log, dataset, LogQuery.of_file(file), window, actions, counts, say=say)
     shoppers, conditions = add_segments(build_shoppers(totals, file.bots), file.segments, folder)
+    off_policy: tuple[OffPolicyEstimate, ...] = ()
+    if file.off_policy is not None:
+        say("estimating offline")
+        off_policy = estimate_arms(folder / file.log, dataset, file, window, file.off_policy, counts)
     say("comparing")
-    return build_report(
-        ReportInput(file=file, dataset=dataset, shoppers=shoppers, last_day=totals.last_day, counts=counts, segments=conditions), now=now
+    source = ReportInput(
+        file=file,
+        dataset=dataset,
+        shoppers=shoppers,
+        last_day=totals.last_day,
+        counts=counts,
+        segments=conditions,
+        off_policy=off_policy,
     )
+    return build_report(source, now=now)
