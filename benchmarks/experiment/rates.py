@@ -1,6 +1,6 @@
 """Measure error rates and coverage: many experiments on shops whose truth is planted, with shoppers who come again and again."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,15 +54,15 @@ def experiment_file(shares: Mapping[str, float], lines: str = "") -> ExperimentF
 
 def true_effects(config: ShopConfig, folder: Path, *, shops: int = TRUTH_SHOPS, shoppers: int = TRUTH_SHOPPERS) -> dict[str, float]:
     """Return the effect on each metric over a million shoppers: its error is a small part of one experiment's."""
-    dataset, sums = planted_dataset(folder), Counter[tuple[str, int]]()
+    dataset, sums = planted_dataset(folder), defaultdict[tuple[str, int], float](float)
     for shop in range(shops):
         world = replace(config, shoppers=shoppers, history_days=0, seed=1_000_000 + shop, shares={"control": 0.5, "treatment": 0.5})
         table = shoppers_of(whole_log(world), experiment_file(world.shares), dataset)[0].table
         for arm in (0, 1):
             side = table.filter(pl.col("arm") == arm)
             for metric in METRICS:
-                sums[f"{metric.name} total", arm] += side[metric.total].sum()
-                sums[f"{metric.name} per", arm] += len(side) if metric.per is None else side[metric.per].sum()
+                sums[f"{metric.name} total", arm] += float(side[metric.total].sum())
+                sums[f"{metric.name} per", arm] += len(side) if metric.per is None else float(side[metric.per].sum())
     means = {
         metric.name: [sums[f"{metric.name} total", arm] / max(sums[f"{metric.name} per", arm], 1) for arm in (0, 1)] for metric in METRICS
     }

@@ -23,9 +23,9 @@ from components.experiment.report_schema import (
     MetricResult,
     NoveltyTrend,
     OffPolicyEstimate,
-    ShopperEffect,
 )
 from components.experiment.results import Analysis, best, compare_all, with_role
+from components.experiment.shopper_effects import shopper_effects
 from components.experiment.shoppers import Shoppers
 
 DEFAULT_MARGIN = 0.05
@@ -98,7 +98,7 @@ def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
         outliers=capped.policy,
         shipped=file.shipped,
         decision=_decision(chosen, source, fault_texts(checks), shoppers=len(people), first_day=first_day, days=days),
-        effects=tuple(_shopper_effects(chosen, people, assigned, file, first_day=first_day, last_day=last_day)),
+        effects=tuple(shopper_effects(chosen, people, assigned, file, first_day=first_day, last_day=last_day)),
         results=tuple(results),
         checks=tuple(checks),
         novelty=tuple(effects),
@@ -193,32 +193,6 @@ def _decision(
         days=days,
         faults=faults,
     )
-
-
-def _shopper_effects(
-    chosen: Sequence[MetricResult], people: pl.DataFrame, assigned: Assigned, file: ExperimentFile, *, first_day: date, last_day: date
-) -> list[ShopperEffect]:
-    size = dict(people.group_by("arm").len().iter_rows())
-    rows = []
-    for row in chosen:
-        if BY_NAME[row.metric].per is None:
-            treated = size[assigned.arms.index(row.arm)]
-            rows.append(
-                ShopperEffect(
-                    metric=row.metric,
-                    unit=row.unit,
-                    arm=row.arm,
-                    effect=row.effect,
-                    std_error=row.std_error,
-                    shoppers=treated + size[assigned.index_of_control],
-                    treated=treated,
-                    days=(last_day - first_day).days + 1,
-                    first_day=first_day,
-                    last_day=last_day,
-                    shipped=file.shipped == row.arm,
-                )
-            )
-    return rows
 
 
 def _beside(estimate: OffPolicyEstimate, chosen: Sequence[MetricResult]) -> OffPolicyEstimate:

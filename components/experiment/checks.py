@@ -107,7 +107,7 @@ def _bots(table: pl.DataFrame, assigned: Assigned) -> Check:
     by_arm, all_by_arm = _by_arm(bots, assigned), _by_arm(table, assigned)
     contingency = np.array([by_arm, all_by_arm - by_arm])
     p = float(chi2_contingency(contingency).pvalue) if (contingency.sum(axis=1) > 0).all() and (all_by_arm > 0).all() else 1.0
-    lists = float(bots["lists"].sum() / max(table["lists"].sum(), 1))
+    lists = float(bots["lists"].sum()) / max(float(table["lists"].sum()), 1.0)
     seen = ", ".join(f"{name} {number:,}" for name, number in zip(assigned.arms, by_arm, strict=True))
     uneven = p < RATIO_ALPHA
     return Check(
@@ -190,7 +190,7 @@ def _rates(people: pl.DataFrame, assigned: Assigned) -> Iterator[Check]:
 
 def _silent_days(by_arm_day: pl.DataFrame, assigned: Assigned) -> Iterator[Check]:
     """Name days on which an arm has lists and no clicks, where by the clicks of all arms it would have had many."""
-    rate = by_arm_day["clicks"].sum() / max(by_arm_day["lists"].sum(), 1)
+    rate = float(by_arm_day["clicks"].sum()) / max(float(by_arm_day["lists"].sum()), 1.0)
     silent = by_arm_day.filter((pl.col("clicks") == 0) & (pl.col("lists") * rate >= MIN_EVENTS))
     for index, arm in enumerate(assigned.arms):
         days = silent.filter(pl.col("arm") == index).select(pl.col("day").cast(pl.Date).cast(pl.String)).to_series().to_list()

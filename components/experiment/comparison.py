@@ -55,7 +55,7 @@ def compare(control: pl.DataFrame, treatment: pl.DataFrame, metric: Metric, *, a
         return None
     if cuped and any(side.var(earlier[0]) <= 0 or side.mean(earlier[1] if metric.per else None) <= 0 for side in sides):
         return None
-    result = _analysis(metric, alpha, cuped=cuped).analyze_aggregates(*sides)  # type: ignore[arg-type]
+    result = _analysis(metric, alpha, cuped=cuped).analyze_aggregates(*sides)
     half = float(norm.isf(alpha / 2))
     error = (result.effect_size_ci_upper - result.effect_size_ci_lower) / 2 / half
     if not error > 0:
@@ -85,7 +85,7 @@ def aggregates(table: pl.DataFrame, columns: list[str]) -> Aggregates:
         count_=len(table),
         mean_={name: float(means[i]) for i, name in enumerate(columns)},
         var_={name: float(covariance[i, i]) for i, name in enumerate(columns)},
-        cov_=pairs,  # type: ignore[arg-type]
+        cov_=pairs,
     )
 
 

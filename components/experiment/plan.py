@@ -8,6 +8,7 @@ has: totals of a shopper grow with time, and so do their spread and the number o
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 from pydantic import Field
@@ -94,7 +95,7 @@ def plan_metric(table: pl.DataFrame, metric: Metric, design: Design, *, days: in
     if compared < 2 * MIN_SHOPPERS:
         return None
 
-    def solve(cuped: bool, parameter: str) -> float:
+    def solve(cuped: bool, parameter: Literal["rel_effect_size", "n_obs"]) -> float:
         test = RatioOfMeans(
             metric.total,
             metric.per,
@@ -107,7 +108,7 @@ def plan_metric(table: pl.DataFrame, metric: Metric, design: Design, *, days: in
             n_obs=math.floor(compared) if parameter == "rel_effect_size" else None,
             rel_effect_size=design.effect if parameter == "n_obs" else None,
         )
-        (result,) = test.solve_power_from_aggregates(data, parameter)  # type: ignore[arg-type]
+        (result,) = test.solve_power_from_aggregates(data, parameter)
         return float(getattr(result, parameter))
 
     effect, without = solve(has_history, "rel_effect_size"), solve(False, "rel_effect_size")

@@ -89,14 +89,27 @@ def _results(
                         adjustment=adjustment,
                         control_shoppers=len(control),
                         treatment_shoppers=len(treatment),
+                        control=_digits(difference.control),
+                        treatment=_digits(difference.treatment),
+                        effect=_digits(difference.effect),
+                        std_error=_digits(difference.std_error),
+                        lower=_digits(difference.lower),
+                        upper=_digits(difference.upper),
+                        relative=_optional(difference.relative),
+                        relative_lower=_optional(difference.relative_lower),
+                        relative_upper=_optional(difference.relative_upper),
+                        p=_digits(difference.p),
                         variance_reduction=_digits(1 - (difference.std_error / plain.std_error) ** 2) if adjustment == "cuped" else None,
-                        **{name: None if value is None else _digits(value) for name, value in vars(difference).items()},
                     )
 
 
 def _digits(value: float) -> float:
     """Return twelve digits: sums in parallel differ in the last ones from run to run."""
     return float(f"{value:.12g}")
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else _digits(value)
 
 
 def _adjusted(rows: Sequence[MetricResult], method: str, alpha: float) -> list[MetricResult]:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -15,7 +16,8 @@ from components.experiment.outliers import cap_amounts
 from components.experiment.plan import Design, ExperimentPlan, PlannedMetric, days_needed, plan_metric, weekdays
 from components.experiment.shoppers import Shoppers, build_shoppers
 from pipeline.experiment.log_window import log_window
-from pipeline.experiment.read_log import LogQuery, Say, last_day, read_totals
+from pipeline.experiment.read_log import Say, last_day, read_totals
+from pipeline.experiment.shopper_lists import LogQuery
 
 CAP = 0.999
 _ORDER = [metric.name for metric in METRICS]
@@ -42,6 +44,10 @@ class PlanConfig:
     design: Design
 
 
+def _say(say: Say, days: int, text: str) -> None:
+    say(f"{days} days, {text}")
+
+
 def plan_experiment(config: PlanConfig, *, say: Say) -> ExperimentPlan:
     """Read the log once for each duration, ending on the same day, and plan every metric that the dataset has.
 
@@ -56,9 +62,7 @@ def plan_experiment(config: PlanConfig, *, say: Say) -> ExperimentPlan:
     longest: Shoppers | None = None
     for days in config.durations:
         window = log_window(until - timedelta(days=days), until, pre_period_s=config.pre_period_s, zone=config.dataset.zone_name)
-        totals = read_totals(
-            config.log, config.dataset, LogQuery(), window, actions, Counter(), say=lambda text, days=days: say(f"{days} days, {text}")
-        )
+        totals = read_totals(config.log, config.dataset, LogQuery(), window, actions, Counter(), say=partial(_say, say, days))
         longest = build_shoppers(totals, Bots())
         table = cap_amounts(longest.table.filter(~pl.col("bot")), CAP).table
         for metric in METRICS:

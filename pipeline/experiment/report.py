@@ -13,8 +13,9 @@ from components.experiment.report_schema import ExperimentReport, OffPolicyEstim
 from components.experiment.shoppers import build_shoppers
 from pipeline.experiment.log_window import log_window
 from pipeline.experiment.off_policy import estimate_arms
-from pipeline.experiment.read_log import LogQuery, Say, read_totals
+from pipeline.experiment.read_log import Say, read_totals
 from pipeline.experiment.segments import add_segments
+from pipeline.experiment.shopper_lists import LogQuery
 
 
 def report_experiment(path: Path, *, now: datetime, say: Say) -> ExperimentReport:

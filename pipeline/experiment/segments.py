@@ -1,5 +1,6 @@
 """Put shoppers into segments that were known before the experiment."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -38,7 +39,7 @@ def add_segments(shoppers: Shoppers, segments: Segments | None, folder: Path) ->
 
 
 def _read(file: Path, id_column: str, columns: list[str]) -> pl.DataFrame:
-    readers = {".parquet": pl.scan_parquet, ".csv": pl.scan_csv, ".jsonl": pl.scan_ndjson}
+    readers: dict[str, Callable[[Path], pl.LazyFrame]] = {".parquet": pl.scan_parquet, ".csv": pl.scan_csv, ".jsonl": pl.scan_ndjson}
     if file.suffix not in readers:
         raise InputError(f"segments: expected a file that ends in {', '.join(readers)}, got {file}")
     try:

@@ -112,7 +112,7 @@ class ShopperLists:
         self._counts["lists without a shopper"] += lists["user"].null_count()
         self._counts[OVERLAP] += int(lists["other"].sum())
         lists = lists.filter(pl.col("user").is_not_null())
-        self.last_us = max(self.last_us, int(lists["time"].max() or 0))  # type: ignore[call-overload]
+        self.last_us = max(self.last_us, int(lists["time"].to_numpy().max(initial=0)))
         day = self._window.days(pl.col("time"))
         self._by_day.add(
             lists.select(

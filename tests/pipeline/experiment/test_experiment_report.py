@@ -21,8 +21,9 @@ from components.experiment.report_schema import FILE, ExperimentReport, read_rep
 from components.experiment.shoppers import build_shoppers
 from pipeline.cli.main import main
 from pipeline.experiment.log_window import log_window
-from pipeline.experiment.read_log import LogQuery, read_totals
+from pipeline.experiment.read_log import read_totals
 from pipeline.experiment.report import report_experiment
+from pipeline.experiment.shopper_lists import LogQuery
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 SHARES = {"control": 0.5, "treatment": 0.5}
