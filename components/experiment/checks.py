@@ -21,6 +21,10 @@ RATIO_OF_RATES = 3.0
 MIN_EVENTS = 50
 TWO_ARMS_SHARE = 0.001
 
+LISTS, EARLY = "lists of the experiment", "lists of the experiment before its first day"
+OVERLAP = "lists of two experiments of one layer"
+"""What reading the log counts, and checks look at."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Assigned:
@@ -68,15 +72,15 @@ def _one_arm(shoppers: Shoppers) -> Check:
 
 
 def _overlap(counts: Mapping[str, int]) -> Iterator[Check]:
-    total = counts.get("lists of the experiment", 0)
-    if number := counts.get("lists of two experiments of one layer", 0):
+    total = counts.get(LISTS, 0)
+    if number := counts.get(OVERLAP, 0):
         yield Check(
             name="overlapping experiments",
             severity="fault",
             text=f"{number:,} of {total:,} lists were also of another experiment of the layer; what they did can't be told apart."
             " Give each a range of its own by `from` and `traffic`.",
         )
-    if early := counts.get("lists of the experiment before its first day", 0):
+    if early := counts.get(EARLY, 0):
         yield Check(
             name="first day",
             severity="warning",

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from components.contract.base_model import closest
 from components.contract.errors import InputError
+from components.experiment.checks import EARLY, LISTS, OVERLAP
 from components.experiment.experiment_file import ExperimentFile
 from components.experiment.shoppers import LIST_SUMS
 from pipeline.experiment.grouped_sums import GroupedSums, number_by_user
@@ -16,8 +17,6 @@ from pipeline.experiment.log_window import LogWindow
 from pipeline.experiment.units import session_or, unit
 
 _ANSWERED = ("", "state")  # what `degraded` begins with where the model answered
-EARLY = "lists of the experiment before its first day"
-OVERLAP = "lists of two experiments of one layer"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +107,7 @@ class ShopperLists:
                 f"the log has lists of the arm {unknown[0]!r} of {self._query.experiment!r}, and `arms` names"
                 f" {', '.join(self._arms)}; {closest(unknown[0], self._arms)}"
             )
-        self._counts["lists of the experiment"] += len(lists)
+        self._counts[LISTS] += len(lists)
         self._counts["lists without a shopper"] += lists["user"].null_count()
         self._counts[OVERLAP] += int(lists["other"].sum())
         lists = lists.filter(pl.col("user").is_not_null())
