@@ -225,3 +225,16 @@ def test_a_a_tests_reject_at_their_rate(tmp_path: Path) -> None:
     by_name = metrics.group_by("name", "adjustment").agg((pl.col("p") < 0.05).mean().alias("rate"))
     assert by_name["rate"].max() < 0.17  # of 60 tests at 5 %, 10 or more reject with a chance of one in two thousand
     assert 0.02 < metrics.select((pl.col("p") < 0.05).mean()).item() < 0.09
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_planted_effect(tmp_path: Path) -> None:
+    from benchmarks.experiment.rates import PLANTED, Series, measure, true_effects
+
+    config = ShopConfig(shoppers=1500, effect=PLANTED)
+    truth = true_effects(config, tmp_path, shops=3, shoppers=40_000)
+    tests = measure(Series(config=config, caps=(None,), experiments=40, folder=tmp_path), lambda _: None)
+    true = pl.col("name").replace_strict(truth)
+    metrics = tests.filter(pl.col("kind") == "metric").with_columns(covered=true.is_between(pl.col("lower"), pl.col("upper")))
+    assert metrics.group_by("name", "adjustment").agg(pl.col("covered").mean())["covered"].min() > 0.8
+    assert 0.91 < metrics["covered"].mean() < 0.98
