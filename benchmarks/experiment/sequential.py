@@ -36,7 +36,7 @@ FIXED, NAIVE, OBRIEN_FLEMING, POCOCK, ANYTIME = (
     "anytime",
 )
 LISTS = 5.0  # mean of a shopper
-_PILOT = 200  # runs that find the size of the effect
+_PILOT = 400  # runs that find the size of the effect
 
 Numbers = NDArray[np.float64]
 
@@ -183,8 +183,8 @@ def measured(sample: Sample, *, runs: int, power_runs: int, seed: int) -> list[R
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=10_000, help="without an effect")
-    parser.add_argument("--power-runs", type=int, default=4_000, help="with an effect, of each metric")
+    parser.add_argument("--runs", type=int, default=8_000, help="without an effect")
+    parser.add_argument("--power-runs", type=int, default=2_000, help="with an effect, of each metric")
     parser.add_argument("--shoppers", type=int, default=2_000, help="of an experiment")
     parser.add_argument("--looks", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)

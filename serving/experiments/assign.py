@@ -9,13 +9,22 @@ The arm is drawn by another hash, of salt, experiment and shopper. So
 - changing `from`, the arms' shares or their order, a name or the salt does move shoppers: rename the experiment then.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.contract.values.id_text import id_text
-from serving.experiments.file import Baseline, Experiment, Experiments
+from serving.experiments.file import Baseline, Experiment, Experiments, Team
+from serving.experiments.hash_fraction import hash_fraction
+
+
+@dataclass(frozen=True)
+class Interleaving:
+    """Hold the two rankers that an arm interleaves, and the seed of its coins, which all replicas share."""
+
+    experiment: str
+    teams: tuple[Team, ...]
+    salt: str
 
 
 @dataclass(frozen=True)
@@ -27,12 +36,14 @@ class Assignment:
         model: label of the model version that the arms name; None for the default.
         baseline: ranking without a model that the arms name; None for none.
         rules: set of the rules file that the arms name; None for the default.
+        interleaving: of two rankers, where the arms name it; None for one ranker.
     """
 
     arms: dict[str, str] = field(default_factory=dict)
     model: str | None = None
     baseline: Baseline | None = None
     rules: str | None = None
+    interleaving: Interleaving | None = None
 
 
 def randomization_unit(experiments: Experiments, shopper: str, *, session: str, context: Mapping[str, Any]) -> str:
@@ -53,6 +64,7 @@ def assign(experiments: Experiments, unit: str) -> Assignment:
     model: str | None = None
     baseline: Baseline | None = None
     rules: str | None = None
+    interleaving: Interleaving | None = None
     for layer in experiments.layers:
         position = hash_fraction(experiments.salt, "layer", layer.name, unit)
         for experiment in layer.experiments:
@@ -60,15 +72,10 @@ def assign(experiments: Experiments, unit: str) -> Assignment:
                 arm = experiment.arms[arm_index(experiment, hash_fraction(experiments.salt, "experiment", experiment.name, unit))]
                 arms[experiment.name] = arm.name
                 model, baseline, rules = arm.model or model, arm.baseline or baseline, arm.rules or rules
+                if arm.interleave is not None:
+                    interleaving = Interleaving(experiment.name, arm.interleave, experiments.salt)
                 break
-    return Assignment(arms, model, baseline, rules)
-
-
-def hash_fraction(*parts: str) -> float:
-    """Return a number in [0, 1) from the hash of the parts: the first 53 bits of SHA-256, exact in double precision."""
-    # The length before each part: ("a", "bc") and ("ab", "c") aren't the same.
-    message = b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode("utf-8", "surrogatepass") for part in parts))
-    return (int.from_bytes(hashlib.sha256(message).digest()[:8], "big") >> 11) / 2.0**53
+    return Assignment(arms, model, baseline, rules, interleaving)
 
 
 def arm_index(experiment: Experiment, position: float) -> int:

@@ -18,6 +18,20 @@ Name = Annotated[str, Field(pattern=NAME, max_length=60)]
 ROUNDING = 1e-9  # 10% + 20% is not 30% in binary
 
 
+class Team(Strict):
+    """Rank for one side of an interleaved list; by default as if there were no experiment."""
+
+    name: Name = Field(description="In the exposure log and in reports")
+    model: Name | None = Field(default=None, description="As of an arm")
+    baseline: Baseline | None = Field(default=None, description="As of an arm")
+
+    @model_validator(mode="after")
+    def _one_ranker(self) -> "Team":
+        if self.model is not None and self.baseline is not None:
+            raise ValueError("a team has one ranker, got `model` and `baseline`; keep one")
+        return self
+
+
 class Arm(Strict):
     """Serve the shoppers of this arm in one way; by default as if there were no experiment."""
 
@@ -29,18 +43,25 @@ class Arm(Strict):
         description="Ordered by no model: as given, by popularity within the segment, or by lot (the same all through a request)",
     )
     rules: Name | None = Field(default=None, description="After scoring, this set of the rules file")
+    interleave: tuple[Team, ...] | None = Field(
+        default=None, description="Ordered by two rankers in turn (team-draft interleaving), and the log says which of them placed what"
+    )
 
     @model_validator(mode="after")
     def _one_thing(self) -> "Arm":
-        changes = [key for key in ("model", "baseline", "rules") if getattr(self, key) is not None]
+        changes = [key for key in ("model", "baseline", "rules", "interleave") if getattr(self, key) is not None]
         if len(changes) > 1:
             raise ValueError(f"an arm changes one thing, got {' and '.join(f'`{key}`' for key in changes)}; keep one")
+        if self.interleave is not None and len(self.interleave) != 2:
+            raise ValueError(f"`interleave` takes two teams, got {len(self.interleave)}; compare more by an experiment for each pair")
+        if self.interleave is not None and self.interleave[0].name == self.interleave[1].name:
+            raise ValueError(f"both teams are called {self.interleave[0].name!r}; give them names of their own")
         return self
 
     @property
     def subject(self) -> str:
         """Return what the arm decides: "scores", "rules", or "" for neither."""
-        return "scores" if self.model or self.baseline else "rules" if self.rules else ""
+        return "scores" if self.model or self.baseline or self.interleave else "rules" if self.rules else ""
 
 
 class Experiment(Strict):
@@ -49,10 +70,12 @@ class Experiment(Strict):
     name: Name = Field(description="In the exposure log and in reports; arms are drawn by it, so a new name draws them anew")
     start: Share = Field(default=0.0, alias="from", description="Where its shoppers begin in the layer")
     traffic: Share = Field(description="How many of all shoppers, from there on; raising it moves nobody who was in")
-    arms: tuple[Arm, ...] = Field(min_length=2, description="At least two")
+    arms: tuple[Arm, ...] = Field(min_length=1, description="At least two, or one that interleaves")
 
     @model_validator(mode="after")
     def _whole(self) -> "Experiment":
+        if len(self.arms) == 1 and self.arms[0].interleave is None:
+            raise ValueError("got one arm; an experiment compares at least two, or has one that interleaves")
         total = math.fsum(arm.share for arm in self.arms)
         if abs(total - 1) > ROUNDING:
             raise ValueError(f"the shares of its arms make {percent(total)}; expected 100% of the experiment's shoppers")
@@ -170,7 +193,7 @@ def _subjects(experiments: Experiments) -> Iterator[Fault]:
     owner: dict[str, str] = {}
     for path, layer, arm in _arms(experiments):
         if arm.subject and owner.setdefault(arm.subject, layer.name) != layer.name:
-            what = "a model or a baseline" if arm.subject == "scores" else "rules"
+            what = "a model, a baseline or interleaving" if arm.subject == "scores" else "rules"
             yield (
                 path,
                 f"arms of the layer {owner[arm.subject]!r} choose {what} as well, and a shopper is in both; keep such arms in one layer",

@@ -9,6 +9,25 @@ from serving.rules.apply import Effect
 
 
 @dataclass(frozen=True, kw_only=True)
+class Interleaved:
+    """Record which of two rankers placed each candidate of an interleaved list.
+
+    Attributes:
+        experiment: that interleaves.
+        teams: names of the two.
+        versions: of the models that ranked, "" for none.
+        placed: for each candidate of the order its team, 0 or 1; None where a rule pinned it.
+        scores: [L] of each team.
+    """
+
+    experiment: str
+    teams: tuple[str, str]
+    versions: tuple[str, str]
+    placed: Sequence[int | None]
+    scores: tuple[Sequence[float], Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exposure:
     """Record a decision: L candidates were ranked.
 
@@ -25,6 +44,7 @@ class Exposure:
         label: of the model called first, "" for none.
         version: of the model that answered, "" for none.
         arms: experiment to arm.
+        interleaved: who placed which candidate, where two rankers did; else None.
         degraded: what replaced the model or the state, and why; "" if nothing did.
         source: named source of the candidates, "" where the request named them.
         model_ms: until the model called first answered or failed, None without a call.
@@ -46,6 +66,7 @@ class Exposure:
     label: str = ""
     version: str = ""
     arms: Mapping[str, str] = field(default_factory=dict)
+    interleaved: Interleaved | None = None
     degraded: str = ""
     source: str = ""
     model_ms: float | None = None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, final
 
 from components.contract.base_model import closest
@@ -109,6 +110,7 @@ def decision_row(exposure: Exposure) -> dict[str, Any]:
         "order": [int(index) for index in exposure.order],
         "shown": exposure.shown,
         **({"first_position": exposure.first_position} if exposure.first_position else {}),
+        **({} if exposure.interleaved is None else {"interleaved": to_json(asdict(exposure.interleaved))}),
         "rules": [
             {"rule": effect.rule, "kind": effect.kind, "moved": [[replace_surrogates(m.item), m.before, m.after] for m in effect.moved]}
             for effect in exposure.effects

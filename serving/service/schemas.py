@@ -97,7 +97,7 @@ class RankedBody(BaseModel):
     order: list[str] = Field(description="Product ids in the order to be shown; what a rule filtered is missing")
     scores: list[float] = Field(description="For each product of `order`, the score before rules")
     rung: str = Field(
-        description="What gave the scores: model, previous, segment, popularity, given, or baseline, which an experiment wanted"
+        description="What gave the scores: model, previous, segment, popularity, given; baseline or interleaved, which an experiment wanted"
     )
     version: int | None = Field(description="Of the model that answered")
     label: str = Field(description="Of the version that was asked, or `version N` where the request named one; empty: the newest, or none")

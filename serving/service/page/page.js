@@ -146,6 +146,7 @@ const BY_WHAT = {
   popularity: "The model didn't order this shelf: the products stand by popularity in the shop.",
   given: "The model didn't order this shelf: the products stand in the order in which they were asked about.",
   baseline: "No model ordered this shelf: the experiment's arm wants it so.",
+  interleaved: "Two rankers ordered this shelf in turn: the experiment's arm wants it so.",
 };
 
 const byModel = (ranked) => ranked.rung === "model" && !ranked.degraded;

@@ -17,7 +17,7 @@ from serving.service.ranking.fallback_scores import Scores, constant_scores, pop
 SCORES = "scores"
 FIRST_SHARE = 0.6  # of the time left, for a label that isn't the last
 BUSY = "busy"  # failure reason: too many requests wait for the model
-Level = Literal["model", "previous", "segment", "popularity", "given", "baseline"]
+Level = Literal["model", "previous", "segment", "popularity", "given", "baseline", "interleaved"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Scored:
 
     Attributes:
         scores: [L], finite.
-        level: of the fallback chain; `baseline` where an arm uses no model.
+        level: of the fallback chain; `baseline` where an arm uses no model, `interleaved` where it uses two rankers.
         version: of the model that answered; None without one.
         failures: `label: reason` for each label that failed.
         model_ms: until the label called first answered or failed; None without a call.

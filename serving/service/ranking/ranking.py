@@ -1,5 +1,6 @@
 """Rank one request: arms, features, scores, rules, and the record in the log."""
 
+import asyncio
 import math
 import secrets
 import time
@@ -12,7 +13,8 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError, StateUnavailable
 from serving.client.prediction import NEWEST, ModelVersion, version_name
 from serving.experiments.assign import Assignment, assign, randomization_unit
-from serving.exposure.event_types import Exposure, is_sampled
+from serving.experiments.file import Baseline
+from serving.exposure.event_types import Exposure, Interleaved, is_sampled
 from serving.exposure.log import EventLog
 from serving.exposure.pseudonym import pseudonym
 from serving.features.events import Changes, ImpressionList
@@ -20,6 +22,7 @@ from serving.features.request import Inputs, Request
 from serving.rules.apply import Ruled
 from serving.service.ranking.deadline_reserve import DeadlineReserve
 from serving.service.ranking.fallback_chain import FallbackChain, Scored, fallback_labels
+from serving.service.ranking.interleaving import interleave
 from serving.service.ranking.segment_popularity import SegmentPopularity
 from serving.service.ranking.shadow import Shadow
 from serving.service.ranking.shop_files import LiveShopFiles
@@ -71,6 +74,7 @@ class RankResult:
         label: that was called first, or `version N`; "" for none, or the newest.
         known: whether the state could be read.
         scored_s: when the scores were there or due, by the monotonic clock.
+        interleaved: who placed which candidate, where two rankers did; else None.
     """
 
     request: str
@@ -81,11 +85,20 @@ class RankResult:
     label: str
     known: bool
     scored_s: float
+    interleaved: Interleaved | None = None
 
     @property
     def degraded(self) -> str:
         """Return what failed; "" if nothing did."""
         return "; ".join(part for part in (self.scored.degraded, "" if self.known else UNKNOWN_STATE) if part)
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """Hold what scores: the labels to call in order, or a baseline."""
+
+    labels: tuple[ModelVersion, ...]
+    baseline: Baseline | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,25 +159,35 @@ class Ranking:
         with self._tracing.span("state"):
             inputs, known = await self._state.inputs(self._round_time(request), timeout_s=state_s)
         shop, assignment = self._shop.now, self.assignment(rank_request.shopper, session=rank_request.session, context=rank_request.context)
-        labels, length = self.labels_to_call(rank_request, assignment), len(rank_request.candidates)
-        in_segment = partial(self._popularity.within, inputs)
-        if assignment.baseline is None or rank_request.version is not None:
-            scored = await self._fallback_chain.scores(inputs.tensors, length, labels=labels, until_s=until_s, in_segment=in_segment)
-        else:
-            scored = self._fallback_chain.baseline(
-                assignment.baseline, inputs.tensors, length, request=request.request, in_segment=in_segment
-            )
+        interleaving = None if rank_request.version is not None else assignment.interleaving
+        rankers = [Ranker(self.labels_to_call(rank_request, assignment), assignment.baseline if rank_request.version is None else None)]
+        if interleaving is not None:
+            rankers = [Ranker(self._labels(team.model), team.baseline) for team in interleaving.teams]
+        calls = [self._scores(ranker, request, inputs, until_s=until_s) for ranker in rankers]
+        scores = await asyncio.gather(*calls) if interleaving else [await calls[0]]
         scored_s = min(time.monotonic(), until_s)
         with self._tracing.span("rules"):
             excluded = {"excluded": rank_request.exclude, "out_of_stock": shop.out_of_stock}
-            ruled = shop.rules.apply(assignment.rules, rank_request.candidates, scored.scores, inputs.tensors, excluded=excluded)
-        label = "" if scored.level == "baseline" else version_name(labels[0])
-        ranked = RankResult(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s)
+            apply = partial(shop.rules.apply, assignment.rules, rank_request.candidates, tensors=inputs.tensors, excluded=excluded)
+            if interleaving is None:
+                scored, interleaved = scores[0], None
+                ruled = apply(scored.scores)
+            else:
+                mixed = interleave(interleaving, (scores[0], scores[1]), request.candidates, request=request.request, apply=apply)
+                scored, ruled, interleaved = mixed.scored, mixed.ruled, mixed.record
+        label = "" if interleaving is not None or scored.level == "baseline" else version_name(rankers[0].labels[0])
+        ranked = RankResult(request.request, ruled.order, scored, ruled, assignment, label, known, scored_s, interleaved)
         if self._log is not None:
             self._log.offer(self._exposure(rank_request, request, inputs, ranked))
         if self._shadow is not None:
             self._shadow.offer(request, inputs.tensors, scored)
         return ranked
+
+    async def _scores(self, ranker: Ranker, request: Request, inputs: Inputs, *, until_s: float) -> Scored:
+        length, in_segment = len(request.candidates), partial(self._popularity.within, inputs)
+        if ranker.baseline is not None:
+            return self._fallback_chain.baseline(ranker.baseline, inputs.tensors, length, request=request.request, in_segment=in_segment)
+        return await self._fallback_chain.scores(inputs.tensors, length, labels=ranker.labels, until_s=until_s, in_segment=in_segment)
 
     def observe_answer(self, ranked: RankResult) -> None:
         """Note that a response is made: later ones reserve as much of their deadline as it took after the scores."""
@@ -204,10 +227,15 @@ class Ranking:
         """Return the labels to call in order; the version alone where the request names one."""
         if rank_request.version is not None:
             return (rank_request.version,)
-        return fallback_labels(assignment.model, self._settings.label, self._settings.previous)
+        return self._labels(assignment.model)
+
+    def _labels(self, arm: str | None) -> tuple[str, ...]:
+        return fallback_labels(arm, self._settings.label, self._settings.previous)
 
     def served_by(self, assignment: Assignment) -> str:
-        """Return what ranks for a shopper of these arms without failures: a label of the model, or a baseline."""
+        """Return what ranks for a shopper of these arms without failures: a label of the model, a baseline, or `interleaved`."""
+        if assignment.interleaving is not None:
+            return "interleaved"
         return assignment.baseline or fallback_labels(assignment.model, self._settings.label, "")[0] or NEWEST
 
     def request(self, rank_request: RankRequest, now_us: int) -> Request:
@@ -258,6 +286,7 @@ class Ranking:
             label=ranked.label,
             version="" if ranked.scored.version is None else str(ranked.scored.version),
             arms=ranked.assignment.arms,
+            interleaved=ranked.interleaved,
             degraded=ranked.degraded,
             source=rank_request.source,
             model_ms=ranked.scored.model_ms,

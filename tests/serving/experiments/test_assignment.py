@@ -5,8 +5,9 @@ from collections import Counter
 
 import pytest
 
-from serving.experiments.assign import Assignment, arm_index, assign, hash_fraction
+from serving.experiments.assign import Assignment, arm_index, assign
 from serving.experiments.file import Experiments, parse_experiments
+from serving.experiments.hash_fraction import hash_fraction
 
 SHOPPERS = [f"u{n:06d}" for n in range(20_000)]
 # Quantiles of chi-square at 0.999, by degrees of freedom.
@@ -121,6 +122,22 @@ def test_the_arms_of_all_layers_together_say_how_one_is_served(chosen: dict[str,
     made = experiments("50%")
     assignment = next(found for found in (assign(made, shopper) for shopper in SHOPPERS) if found.arms == chosen)
     assert (assignment.model, assignment.baseline, assignment.rules) == expected
+
+
+def test_an_arm_that_interleaves_has_two_rankers_and_a_seed() -> None:
+    text = """
+salt: s
+layers:
+  - name: ranker
+    experiments:
+      - name: pair
+        traffic: 100%
+        arms: [{name: both, share: 100%, interleave: [{name: stable}, {name: new, model: canary}]}]
+"""
+    interleaving = assign(parse_experiments(text, rule_sets=[]), "u1").interleaving
+    assert interleaving is not None
+    assert (interleaving.experiment, interleaving.salt) == ("pair", "s")
+    assert [(team.name, team.model, team.baseline) for team in interleaving.teams] == [("stable", None, None), ("new", "canary", None)]
 
 
 def test_a_guest_is_in_no_experiment() -> None:

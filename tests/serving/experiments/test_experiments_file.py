@@ -123,7 +123,7 @@ def test_no_layers_is_no_experiment() -> None:
         (
             "rules: varied",
             "model: stable",
-            "line 22: layers[1].experiments[0].arms[1]: arms of the layer 'ranker' choose a model or a baseline as well, and a shopper is"
+            "line 22: layers[1].experiments[0].arms[1]: arms of the layer 'ranker' choose a model, a baseline or interleaving as well, and a shopper is"
             " in both; keep such arms in one layer",
         ),
         (
@@ -145,7 +145,32 @@ def test_no_layers_is_no_experiment() -> None:
         (
             "          - {name: plain, share: 0.5}\n",
             "",
-            "line 20: layers[1].experiments[0].arms: expected 2 entries or more",
+            "line 18: layers[1].experiments[0]: got one arm; an experiment compares at least two, or has one that interleaves",
+        ),
+        (
+            "baseline: shuffle",
+            "interleave: [{name: a}]",
+            "line 14: layers[0].experiments[1].arms[0]: `interleave` takes two teams, got 1; compare more by an experiment for each pair",
+        ),
+        (
+            "baseline: shuffle",
+            "interleave: [{name: a}, {name: a, model: canary}]",
+            "line 14: layers[0].experiments[1].arms[0]: both teams are called 'a'; give them names of their own",
+        ),
+        (
+            "baseline: shuffle",
+            "interleave: [{name: a}, {name: b, model: canary, baseline: shuffle}]",
+            "line 14: layers[0].experiments[1].arms[0].interleave[1]: a team has one ranker, got `model` and `baseline`; keep one",
+        ),
+        (
+            "baseline: shuffle",
+            "baseline: shuffle, interleave: [{name: a}, {name: b}]",
+            "line 14: layers[0].experiments[1].arms[0]: an arm changes one thing, got `baseline` and `interleave`; keep one",
+        ),
+        (
+            "baseline: shuffle",
+            "interleave: [{name: a}, {name: b, modle: canary}]",
+            "line 14: layers[0].experiments[1].arms[0].interleave[1].modle: unknown key 'modle'; did you mean 'model'?",
         ),
         ("salt: shop\n", "salt: shop\nsalt: other\n", "line 2: the key 'salt' stands twice, first in line 1; keep one"),
     ],
