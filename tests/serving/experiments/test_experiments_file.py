@@ -123,8 +123,8 @@ def test_no_layers_is_no_experiment() -> None:
         (
             "rules: varied",
             "model: stable",
-            "line 22: layers[1].experiments[0].arms[1]: arms of the layer 'ranker' choose a model, a baseline or interleaving as well, and a shopper is"
-            " in both; keep such arms in one layer",
+            "line 22: layers[1].experiments[0].arms[1]: arms of the layer 'ranker' choose a model, a baseline or interleaving as well, and"
+            " a shopper is in both; keep such arms in one layer",
         ),
         (
             "name: dull",
