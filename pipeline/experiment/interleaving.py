@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from components.contract.base_model import closest
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.load import load_dataset
 from components.contract.storage.file_lock import locked_for_reading
 from components.experiment.interleaving import InterleavedList, Preference, credit, preference
-from serving.exposure.log import DECISIONS, INTERACTIONS
-from serving.exposure.serialization import EventRows
+from pipeline.experiment.log_rows import clicks_on_lists, log_rows
+from serving.exposure.log import DECISIONS
 
 UNFAIR = 0.001  # a coin test below it points to a fault, not to chance
 
@@ -41,17 +40,15 @@ def read_interleaved(
     Raises:
         InputError: the log has no interleaved list of the experiment, or an action is unknown.
     """
-    rows = EventRows(dataset)
-    if unknown := next((action for action in actions if action not in rows.actions), None):
-        raise InputError(f"the dataset file has no action {unknown!r}; {closest(unknown, list(rows.actions))}")
     counts: Counter[str] = Counter()
     lists: dict[str, InterleavedList] = {}
     times_us: dict[str, int] = {}
     teams: tuple[str, str] | None = None
     others: set[str] = set()
     with locked_for_reading([str(log / DECISIONS)]):
-        for row in _rows(log, DECISIONS, counts, having=b'"interleaved"'):
-            record = row["interleaved"]
+        for row in log_rows(log, DECISIONS, counts, having=b'"interleaved"'):
+            if not isinstance(record := row.get("interleaved"), dict):  # the word was a product's id or a context's value
+                continue
             if record["experiment"] != experiment:
                 others.add(record["experiment"])
                 continue
@@ -68,7 +65,7 @@ def read_interleaved(
                 continue
             lists[row["request"]] = _interleaved_list(row)
             times_us[row["request"]] = int(row["time"])
-        clicks = list(_clicks(_rows(log, INTERACTIONS, counts), rows, dataset, actions, times_us, counts))
+        clicks = list(clicks_on_lists(log, dataset, actions, times_us, counts))
     if teams is None:
         known = f"; it has lists of {', '.join(sorted(others))}" if others else ""
         raise InputError(f"{log}: expected lists that the experiment {experiment!r} interleaves, got none{known}")
@@ -81,43 +78,6 @@ def _interleaved_list(row: Mapping[str, Any]) -> InterleavedList:
     teams = {item: team for item, team in zip(items, placed, strict=True) if team is not None}
     leader = next((team for team in placed if team is not None), 0)
     return InterleavedList(row["user"] or row["session"] or row["request"], teams, leader)
-
-
-def _clicks(
-    interactions: Iterator[dict[str, Any]],
-    rows: EventRows,
-    dataset: Dataset,
-    actions: Sequence[str],
-    times_us: Mapping[str, int],
-    counts: "Counter[str]",
-) -> Iterator[tuple[str, str]]:
-    """Yield request and item of the clicks that came within the attribution window of an interleaved list."""
-    values = {rows.actions[action] for action in actions}
-    action, request, item, time = (rows.columns[role] for role in ("action", "request", "item", "time"))
-    for row in interactions:
-        if row.get(action) in values and row.get(request) in times_us and row.get(item):
-            delay_us = int(row[time]) - times_us[row[request]]
-            if -dataset.skew * 1e6 <= delay_us <= dataset.attribution * 1e6:
-                yield row[request], row[item]
-            else:
-                counts["clicks outside the attribution window"] += 1
-
-
-def _rows(log: Path, name: str, counts: "Counter[str]", *, having: bytes = b"") -> Iterator[dict[str, Any]]:
-    """Yield the JSON objects of the complete files of a kind, of the lines that hold some bytes."""
-    for path in sorted(log.glob(f"{name}-*.jsonl")):
-        with path.open("rb") as file:
-            for line in file:
-                if having not in line:
-                    continue
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    counts[f"unreadable lines of {name}"] += 1
-                    continue
-                if not having or isinstance(row.get("interleaved"), dict):
-                    counts[f"lines of {name}"] += 1
-                    yield row
 
 
 def sentence(teams: tuple[str, str], result: Preference, *, alpha: float = 0.05) -> str:

@@ -6,6 +6,8 @@ The arm is drawn by another hash, of salt, experiment and shopper. So
 
 - experiments of a layer exclude each other, and layers are independent;
 - raising `traffic` moves nobody who was in: the range grows at its end, and the arm doesn't depend on the range;
+- a switchback draws arms by another hash, of salt, experiment and time slot, for all its shoppers at once;
+- a holdout has those whose hash of salt and shopper is below its share, in none of the experiments;
 - changing `from`, the arms' shares or their order, a name or the salt does move shoppers: rename the experiment then.
 """
 
@@ -14,8 +16,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.contract.values.id_text import id_text
-from serving.experiments.file import Baseline, Experiment, Experiments, Team
+from serving.experiments.file import HOLDOUT, Baseline, Experiment, Experiments, Team
 from serving.experiments.hash_fraction import hash_fraction
+
+HELD_OUT, OPEN = "held_out", "open"  # arms of the holdout
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,16 @@ def randomization_unit(experiments: Experiments, shopper: str, *, session: str, 
     return f"\x1f{experiments.guests}\x1f{text}" if text else ""  # no shopper's id holds a control character
 
 
-def assign(experiments: Experiments, unit: str) -> Assignment:
-    """Return the arms of a randomization unit; none for ""."""
+def assign(experiments: Experiments, unit: str, *, time_us: int) -> Assignment:
+    """Return the arms of a randomization unit at a time, microseconds since 1970; none for ""."""
     if not unit:
         return Assignment()
     arms: dict[str, str] = {}
+    if experiments.holdout is not None:
+        is_held_out = hash_fraction(experiments.salt, HOLDOUT, unit) < experiments.holdout.share
+        arms[HOLDOUT] = HELD_OUT if is_held_out else OPEN
+        if is_held_out:
+            return Assignment(arms, experiments.holdout.model)
     model: str | None = None
     baseline: Baseline | None = None
     rules: str | None = None
@@ -69,13 +78,21 @@ def assign(experiments: Experiments, unit: str) -> Assignment:
         position = hash_fraction(experiments.salt, "layer", layer.name, unit)
         for experiment in layer.experiments:
             if experiment.start <= position < experiment.end:
-                arm = experiment.arms[arm_index(experiment, hash_fraction(experiments.salt, "experiment", experiment.name, unit))]
+                drawn_by = ("experiment", experiment.name, unit)
+                if experiment.switchback is not None:
+                    drawn_by = ("switchback", experiment.name, str(time_slot(time_us, experiment.switchback)))
+                arm = experiment.arms[arm_index(experiment, hash_fraction(experiments.salt, *drawn_by))]
                 arms[experiment.name] = arm.name
                 model, baseline, rules = arm.model or model, arm.baseline or baseline, arm.rules or rules
                 if arm.interleave is not None:
                     interleaving = Interleaving(experiment.name, arm.interleave, experiments.salt)
                 break
     return Assignment(arms, model, baseline, rules, interleaving)
+
+
+def time_slot(time_us: int, length_s: float) -> int:
+    """Return the number of the slot of a switchback that a time is in, counted from 1970 on."""
+    return time_us // round(length_s * 1e6)
 
 
 def arm_index(experiment: Experiment, position: float) -> int:

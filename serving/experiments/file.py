@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from components.contract.base_model import Fault, Strict, closest
+from components.contract.base_model import Duration, Fault, Strict, closest
 from components.contract.errors import ServiceFileError
 from components.contract.features import NAME
 from components.contract.yaml_loader import parse_strict, read_text
@@ -15,6 +15,8 @@ from serving.experiments.percentage import Share, percent
 
 Baseline = Literal["keep-order", "popularity", "shuffle"]
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
+SHORTEST_SLOT_S = 60.0
+HOLDOUT = "holdout"  # experiment of the log that tells those held out from the others
 ROUNDING = 1e-9  # 10% + 20% is not 30% in binary
 
 
@@ -70,12 +72,19 @@ class Experiment(Strict):
     name: Name = Field(description="In the exposure log and in reports; arms are drawn by it, so a new name draws them anew")
     start: Share = Field(default=0.0, alias="from", description="Where its shoppers begin in the layer")
     traffic: Share = Field(description="How many of all shoppers, from there on; raising it moves nobody who was in")
+    switchback: Duration | None = Field(
+        default=None, description="Length of a time slot; arms are drawn for slots then, and all its shoppers have one arm in a slot"
+    )
     arms: tuple[Arm, ...] = Field(min_length=1, description="At least two, or one that interleaves")
 
     @model_validator(mode="after")
     def _whole(self) -> "Experiment":
         if len(self.arms) == 1 and self.arms[0].interleave is None:
             raise ValueError("got one arm; an experiment compares at least two, or has one that interleaves")
+        if self.switchback is not None and self.switchback < SHORTEST_SLOT_S:
+            raise ValueError(
+                f"slots of {self.switchback:g} s; `switchback` is at least {SHORTEST_SLOT_S:g} s, as a visit is in one slot or two"
+            )
         total = math.fsum(arm.share for arm in self.arms)
         if abs(total - 1) > ROUNDING:
             raise ValueError(f"the shares of its arms make {percent(total)}; expected 100% of the experiment's shoppers")
@@ -102,6 +111,16 @@ class Layer(Strict):
     experiments: tuple[Experiment, ...] = Field(min_length=1, description="At least one")
 
 
+class Holdout(Strict):
+    """Keep a share of the shoppers out of all experiments, to measure what all of them together have earned."""
+
+    share: Share = Field(description="Of all shoppers; raising it takes shoppers out of their arms")
+    model: Name | None = Field(
+        default=None,
+        description="Ordered by the model version with this label, which releases don't move; default: as without an experiment",
+    )
+
+
 class Experiments(Strict):
     """Hold all running experiments."""
 
@@ -110,6 +129,7 @@ class Experiments(Strict):
         default=None,
         description="What a guest's arms are drawn by: `session`, or a feature of the context such as a device; default: guests have none",
     )
+    holdout: Holdout | None = Field(default=None, description="Shoppers who are in no experiment")
     layers: tuple[Layer, ...] = Field(default=(), description="Independent of each other")
 
 
@@ -161,6 +181,8 @@ def _names(experiments: Experiments) -> Iterator[Fault]:
             )
         layers.add(layer.name)
         for m, experiment in enumerate(layer.experiments):
+            if experiments.holdout is not None and experiment.name == HOLDOUT:
+                yield ("layers", n, "experiments", m), f"the log calls the file's holdout {HOLDOUT!r}; rename the experiment"
             if experiment.name in layer_of:
                 message = f"the layer {layer_of[experiment.name]!r} has an experiment {experiment.name!r} already; rename one"
                 yield ("layers", n, "experiments", m), message

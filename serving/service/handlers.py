@@ -73,7 +73,10 @@ async def record(service: ServiceContext, body: EventsBody) -> dict[str, Any]:
     """
     now_us = _now_us()
     events = [*_reported(service, "impressions", body.impressions, now_us), *_reported(service, "interactions", body.interactions, now_us)]
-    assignments = [service.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context) for each in events]
+    assignments = [
+        service.ranking.assignment(each.event.shopper, session=each.event.session, context=each.context, time_us=each.event.time_us)
+        for each in events
+    ]
     with_arms = [replace(each, arms=assignment.arms) for each, assignment in zip(events, assignments, strict=True)]
     await service.intake.record(with_arms, now_us=now_us)
     service.metrics.count_ahead(sum(each.event.time_us > now_us for each in events))

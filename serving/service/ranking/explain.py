@@ -69,9 +69,7 @@ class Explainer:
     async def _explain(self, rank_request: RankRequest, *, now_us: int, until_s: float) -> Explanation:
         request = self._ranking.request(rank_request, now_us)
         inputs, _ = await self._state.inputs(request, timeout_s=(until_s - time.monotonic()) / 2)
-        label = self._ranking.labels_to_call(
-            rank_request, self._ranking.assignment(rank_request.shopper, session=rank_request.session, context=rank_request.context)
-        )[0]
+        label = self._ranking.labels_to_call(rank_request, self._ranking.assignment_of(rank_request, now_us))[0]
         length = len(request.candidates)
         prediction = await self._model.predict(
             inputs.tensors, label=label, timeout_s=until_s - time.monotonic(), check=_explanation_check(length), signature=SIGNATURE

@@ -158,7 +158,7 @@ class Ranking:
         state_s = min(deadline_s * STATE_SHARE, max(until_s - time.monotonic(), 0.0))  # less where the request was queued
         with self._tracing.span("state"):
             inputs, known = await self._state.inputs(self._round_time(request), timeout_s=state_s)
-        shop, assignment = self._shop.now, self.assignment(rank_request.shopper, session=rank_request.session, context=rank_request.context)
+        shop, assignment = self._shop.now, self.assignment_of(rank_request, now_us)
         interleaving = None if rank_request.version is not None else assignment.interleaving
         rankers = [Ranker(self.labels_to_call(rank_request, assignment), assignment.baseline if rank_request.version is None else None)]
         if interleaving is not None:
@@ -216,12 +216,16 @@ class Ranking:
         except (InputError, StateUnavailable):
             return
 
-    def assignment(self, shopper: str, *, session: str, context: Mapping[str, Any]) -> Assignment:
-        """Return the arms of a shopper, or of a guest ("") by the experiments file's unit for guests."""
+    def assignment_of(self, rank_request: RankRequest, now_us: int) -> Assignment:
+        """Return the arms that a request is answered by."""
+        return self.assignment(rank_request.shopper, session=rank_request.session, context=rank_request.context, time_us=now_us)
+
+    def assignment(self, shopper: str, *, session: str, context: Mapping[str, Any], time_us: int) -> Assignment:
+        """Return the arms of a shopper, or of a guest ("") by the experiments file's unit for guests, at a time."""
         experiments = self._shop.now.experiments
         if experiments is None:
             return Assignment()
-        return assign(experiments, randomization_unit(experiments, shopper, session=session, context=context))
+        return assign(experiments, randomization_unit(experiments, shopper, session=session, context=context), time_us=time_us)
 
     def labels_to_call(self, rank_request: RankRequest, assignment: Assignment) -> tuple[ModelVersion, ...]:
         """Return the labels to call in order; the version alone where the request names one."""

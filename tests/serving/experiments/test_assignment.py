@@ -39,7 +39,7 @@ layers:
 
 
 def arms(made: Experiments) -> dict[str, dict[str, str]]:
-    return {shopper: assign(made, shopper).arms for shopper in SHOPPERS}
+    return {shopper: assign(made, shopper, time_us=0).arms for shopper in SHOPPERS}
 
 
 def chi_square(seen: Counter[str], shares: dict[str, float]) -> float:
@@ -99,7 +99,7 @@ def test_an_experiment_that_takes_over_a_range_draws_its_arms_anew() -> None:
     """Of those who were in arm a of an ended experiment, half are in arm a of its successor."""
     text = "salt: s\nlayers: [{name: l, experiments: [{name: %s, traffic: 100%%, arms: [{name: a, share: 50%%}, {name: b, share: 50%%}]}]}]"
     old, new = (parse_experiments(text % name, rule_sets=[]) for name in ("old", "new"))
-    both = Counter(f"{assign(old, shopper).arms['old']}{assign(new, shopper).arms['new']}" for shopper in SHOPPERS)
+    both = Counter(f"{assign(old, shopper, time_us=0).arms['old']}{assign(new, shopper, time_us=0).arms['new']}" for shopper in SHOPPERS)
     assert chi_square(both, dict.fromkeys(("aa", "ab", "ba", "bb"), 0.25)) < CHI_SQUARE_999[3]
 
 
@@ -120,7 +120,7 @@ def test_another_salt_draws_everything_anew() -> None:
 )
 def test_the_arms_of_all_layers_together_say_how_one_is_served(chosen: dict[str, str], expected: tuple[str | None, ...]) -> None:
     made = experiments("50%")
-    assignment = next(found for found in (assign(made, shopper) for shopper in SHOPPERS) if found.arms == chosen)
+    assignment = next(found for found in (assign(made, shopper, time_us=0) for shopper in SHOPPERS) if found.arms == chosen)
     assert (assignment.model, assignment.baseline, assignment.rules) == expected
 
 
@@ -134,18 +134,59 @@ layers:
         traffic: 100%
         arms: [{name: both, share: 100%, interleave: [{name: stable}, {name: new, model: canary}]}]
 """
-    interleaving = assign(parse_experiments(text, rule_sets=[]), "u1").interleaving
+    interleaving = assign(parse_experiments(text, rule_sets=[]), "u1", time_us=0).interleaving
     assert interleaving is not None
     assert (interleaving.experiment, interleaving.salt) == ("pair", "s")
     assert [(team.name, team.model, team.baseline) for team in interleaving.teams] == [("stable", None, None), ("new", "canary", None)]
 
 
+SLOTS = """
+salt: s
+layers:
+  - name: ranker
+    experiments:
+      - name: stock
+        traffic: 60%
+        switchback: 30m
+        arms: [{name: a, share: 50%}, {name: b, share: 50%, model: canary}]
+"""
+HALF_HOUR_US = 30 * 60_000_000
+
+
+def test_in_a_slot_of_a_switchback_all_shoppers_have_one_arm_and_slots_are_drawn_apart() -> None:
+    made = parse_experiments(SLOTS, rule_sets=[])
+    inside = [shopper for shopper in SHOPPERS[:50] if assign(made, shopper, time_us=0).arms]
+    assert 20 < len(inside) < 40
+    of_slots = []
+    for slot in range(2_000):
+        times = (slot * HALF_HOUR_US, (slot + 1) * HALF_HOUR_US - 1)
+        drawn = {assign(made, shopper, time_us=time_us).arms["stock"] for shopper in inside[:3] for time_us in times}
+        assert len(drawn) == 1
+        of_slots.append(drawn.pop())
+    assert chi_square(Counter(of_slots), {"a": 0.5, "b": 0.5}) < CHI_SQUARE_999[1]
+    pairs = Counter(f"{before}{after}" for before, after in zip(of_slots[::2], of_slots[1::2], strict=True))
+    assert chi_square(pairs, dict.fromkeys(("aa", "ab", "ba", "bb"), 0.25)) < CHI_SQUARE_999[3]
+
+
+def test_those_held_out_are_in_no_experiment_and_the_log_tells_them_from_the_others() -> None:
+    text = experiments().model_dump(by_alias=True, exclude_none=True)
+    made = Experiments.model_validate(text | {"holdout": {"share": "5%", "model": "old"}})
+    more_held_out = Experiments.model_validate(text | {"holdout": {"share": "10%"}})
+    found = {shopper: assign(made, shopper, time_us=0) for shopper in SHOPPERS}
+    held_out = {shopper for shopper, assignment in found.items() if assignment.arms["holdout"] == "held_out"}
+    assert chi_square(Counter(str(shopper in held_out) for shopper in SHOPPERS), {"True": 0.05, "False": 0.95}) < CHI_SQUARE_999[1]
+    assert {(*found[shopper].arms, found[shopper].model) for shopper in held_out} == {("holdout", "old")}
+    before = arms(experiments())
+    assert all(found[shopper].arms == {"holdout": "open", **before[shopper]} for shopper in SHOPPERS if shopper not in held_out)
+    assert all(assign(more_held_out, shopper, time_us=0).arms == {"holdout": "held_out"} for shopper in held_out)
+
+
 def test_a_guest_is_in_no_experiment() -> None:
-    assert assign(experiments("60%"), "") == Assignment()
+    assert assign(experiments("60%"), "", time_us=0) == Assignment()
 
 
 def test_an_id_may_be_any_text() -> None:
-    assert "variety" in assign(experiments(), "ü\ud800\0 💡").arms
+    assert "variety" in assign(experiments(), "ü\ud800\0 💡", time_us=0).arms
 
 
 def test_an_arm_without_share_gets_nobody_not_even_where_shares_do_not_quite_make_1() -> None:

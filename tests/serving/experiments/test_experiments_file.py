@@ -172,11 +172,23 @@ def test_no_layers_is_no_experiment() -> None:
             "interleave: [{name: a}, {name: b, modle: canary}]",
             "line 14: layers[0].experiments[1].arms[0].interleave[1].modle: unknown key 'modle'; did you mean 'model'?",
         ),
+        (
+            "        from: 50%",
+            "        from: 50%\n        switchback: 10s",
+            "line 10: layers[0].experiments[1]: slots of 10 s; `switchback` is at least 60 s, as a visit is in one slot or two",
+        ),
         ("salt: shop\n", "salt: shop\nsalt: other\n", "line 2: the key 'salt' stands twice, first in line 1; keep one"),
     ],
 )
 def test_a_fault_is_told_with_its_line_and_remedy(old: str, new: str, sentence: str) -> None:
     assert faults(old, new).partition(", got [{")[0] == sentence
+
+
+def test_no_experiment_is_called_as_the_holdout_is() -> None:
+    text = FILE.replace("name: dull", "name: holdout")
+    assert parse_experiments(text, rule_sets=["varied"]).holdout is None
+    with pytest.raises(ServiceFileError, match=r"the log calls the file's holdout 'holdout'; rename the experiment"):
+        parse_experiments(text + "holdout: {share: 5%}\n", rule_sets=["varied"])
 
 
 def test_two_layers_that_choose_rules_are_refused() -> None:
