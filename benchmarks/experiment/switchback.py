@@ -46,7 +46,7 @@ def measured(effect: float, carry_over: float, *, slots: int, runs: int, seed: i
     """Compute the rows of one planted truth, by coefficient."""
     rng = np.random.default_rng(seed)
     results = [analyse_switchback(drawn_slots(effect, carry_over, slots=slots, rng=rng)) for _ in range(runs)]
-    found: dict[str, tuple[float, list[Coefficient]]] = {
+    coefficients: dict[str, tuple[float, list[Coefficient]]] = {
         "effect": (effect, [each.effect for each in results]),
         "carry-over": (carry_over, [each.carry_over for each in results]),
         "lasting": (effect + carry_over, [each.lasting for each in results]),
@@ -58,7 +58,7 @@ def measured(effect: float, carry_over: float, *, slots: int, runs: int, seed: i
             covered=float(np.mean([each.lower <= truth <= each.upper for each in estimates])),
             proven=float(np.mean([each.p < 0.05 for each in estimates])),
         )
-        for name, (truth, estimates) in found.items()
+        for name, (truth, estimates) in coefficients.items()
     }
 
 

@@ -26,8 +26,11 @@ def blocks(page: str) -> list[str]:
 
 
 def test_the_files_on_the_page_of_experiments_load() -> None:
-    experiments, rules = blocks(EXPERIMENTS)
+    experiments, interleaved, switchback, holdout, rules = blocks(EXPERIMENTS)
     assert parse_experiments(experiments, rule_sets=[]).layers[0].experiments[0].name == "canary_9"
+    assert parse_experiments(interleaved, rule_sets=[]).layers[0].experiments[0].arms[0].interleave is not None
+    assert parse_experiments(switchback, rule_sets=[]).layers[0].experiments[0].switchback == 1800
+    assert parse_experiments(holdout, rule_sets=[]).holdout is not None
     assert parse_rules(rules, load_dataset(ROOT / "examples/simulated_shop.yaml")).sets["default"][0].name == "recalled"
 
 
