@@ -109,7 +109,7 @@ def _upper_tail(shares: Numbers, bounds: Numbers, z: float) -> Callable[[float],
         if len(shares) == 1:
             return NormalDist().cdf(drift * math.sqrt(shares[0]) - z)
         # At the last look the bound is z itself, one side of it: of a negative z the lower side is its complement.
-        last = exit_probabilities(shares, [*bounds[:-1], abs(z)], drift=drift)
+        last = exit_probabilities(shares.tolist(), [*bounds[:-1], abs(z)], drift=drift)
         earlier_up, earlier_down = float(last.upper[:-1].sum()), float(last.lower[:-1].sum())
         if z >= 0:
             return earlier_up + float(last.upper[-1])
