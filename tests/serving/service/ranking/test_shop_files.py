@@ -145,7 +145,7 @@ def test_a_file_of_stock_is_ids_by_the_rule_of_ids(tmp_path: Path) -> None:
 def test_guests_are_drawn_by_what_the_file_names() -> None:
     def arms_of(guests: str, shopper: str = "", session: str = "", **context: object) -> dict[str, str]:
         made = parse_experiments(EXPERIMENTS.format(guests=guests, one="model: m"), rule_sets=[], guests=["session", "device"])
-        return assign(made, randomization_unit(made, shopper, session=session, context=context)).arms
+        return assign(made, randomization_unit(made, shopper, session=session, context=context), time_us=0).arms
 
     assert arms_of("", session="s1") == {}
     assert arms_of("guests: session") == {}  # a guest of whom nothing is known
