@@ -1,6 +1,6 @@
 """Define how fast a group sequential test may spend its error rate: alpha-spending functions (Lan & DeMets 1983).
 
-Both are of one side's alpha, as in the usual software (gsDesign, ldbounds): a two-sided test spends half on each side.
+Both are of one side's alpha, as in the usual software (gsDesign, ldbounds, SeqBounds.jl): a two-sided test spends half on each side.
 """
 
 from collections.abc import Mapping

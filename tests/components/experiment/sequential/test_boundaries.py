@@ -49,6 +49,11 @@ def test_spending_at_equal_looks_gives_the_values_of_other_software() -> None:
     assert_allclose(critical_values(five, spending="pocock"), [2.4380, 2.4268, 2.4102, 2.3966, 2.3859], atol=1e-4)
 
 
+def test_a_one_sided_example_of_other_software_comes_out() -> None:
+    """The README of SeqBounds.jl: one-sided at 0.05, which is a side of two-sided at 0.1 (both sides together differ by 1e-6)."""
+    assert_allclose(critical_values([0.25, 0.5, 0.75, 1.0], 0.1), [3.74955, 2.53993, 2.01604, 1.72014], atol=5e-5)
+
+
 def test_one_look_is_the_fixed_test() -> None:
     for spending in SPENDING:
         assert_allclose(critical_value([1.0], 0.05, spending=spending), 1.959964, atol=1e-6)
