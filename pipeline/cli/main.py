@@ -136,6 +136,7 @@ def parser() -> argparse.ArgumentParser:
     _drift(command("drift", "compare what is served with what a release was made from, and say what to do", json))
 
     _experiment(command("experiment", "plan A/B experiments, and report what they came to", json))
+    _roi(command("roi", "show what all experiments returned: gains, costs, payback, and every assumption", json))
 
     _compile(command("compile", "compile the graph for Kubeflow Pipelines", json))
     _submit(command("submit", "run a compiled pipeline on Kubeflow, and follow the run to its end", json))
@@ -144,6 +145,23 @@ def parser() -> argparse.ArgumentParser:
     schema = command("schema", "print the JSON Schema of the dataset file, for editors")
     schema.add_argument("--cluster", action="store_true", help="that of the cluster file of `compile` instead")
     return top
+
+
+def _roi(roi: argparse.ArgumentParser) -> None:
+    roi.add_argument(
+        "reports",
+        metavar="REPORT",
+        nargs="+",
+        help="reports of `shelfrank experiment report`, of all experiments that ended, shipped or not; files or folders of them",
+    )
+    roi.add_argument("--prices", metavar="FILE.yaml", required=True, help="the price file: prices, hours, what was shipped when")
+    roi.add_argument(
+        "--root", metavar="DIR", help="folder of the runs: ledger of retraining, last run, guard's journal, size (default: none of these)"
+    )
+    roi.add_argument("--releases", metavar="DIR", help="folder of the releases, with the guard's journal (default: ROOT/releases)")
+    roi.add_argument("--name", metavar="NAME", help="of the shop, in titles (default: the reports' dataset)")
+    roi.add_argument("--html", metavar="FILE", help="write it as one HTML page, which can be mailed")
+    roi.add_argument("--pdf", metavar="FILE", help="write it as a PDF")
 
 
 def _count(text: str) -> int:

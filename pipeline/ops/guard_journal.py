@@ -25,6 +25,7 @@ class Entry:
         reason: a sentence.
         requests: number of each version's, until then.
         settled: number of them whose click window had ended.
+        clicked: number of those with a click.
         done: whether the labels were moved; False where another process had moved them meanwhile.
     """
 
@@ -36,6 +37,7 @@ class Entry:
     reason: str
     requests: dict[str, int]
     settled: dict[str, int]
+    clicked: dict[str, int]
     done: bool
 
 
@@ -52,6 +54,7 @@ def new_entry(standing: TrialState, *, done: bool) -> Entry:
         reason=verdict.reason,
         requests={"canary": int(watch.canary.requests), "stable": int(watch.stable.requests)},
         settled={"canary": int(watch.canary.settled), "stable": int(watch.stable.settled)},
+        clicked={"canary": int(watch.canary.clicked), "stable": int(watch.stable.clicked)},
         done=done,
     )
 

@@ -1,0 +1,1 @@
+"""Figures of `shelfrank roi`: whether its interval holds a planted total."""

@@ -1,0 +1,1 @@
+"""Show the return: sentences, plots, an HTML page, a PDF and a table for the terminal."""
