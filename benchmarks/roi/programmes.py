@@ -1,6 +1,6 @@
 """Simulate programmes of experiments whose true effects are known, as the reports that `shelfrank experiment report` writes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -90,7 +90,9 @@ def report(
         confidence=0.95,
         outliers="amounts above the 99.9 % quantile count as the quantile",
         shipped="new" if shipped else None,
-        decision=Decision(action="ship" if shipped else "stop", arm="new" if shipped else None, reasons=("simulated",), metrics=(), until=None),
+        decision=Decision(
+            action="ship" if shipped else "stop", arm="new" if shipped else None, reasons=("simulated",), metrics=(), until=None
+        ),
         effects=tuple(rows),
         results=tuple(results),
         checks=(),
@@ -144,8 +146,3 @@ def reports_of(programme: Planted) -> list[ExperimentReport]:
         )
         for i, (effect, error, shipped) in enumerate(zip(programme.measured, programme.std_errors, programme.shipped, strict=True))
     ]
-
-
-def names(programme: Planted) -> Sequence[str]:
-    """Return the names of the experiments in `reports_of`."""
-    return [f"test_{i + 1}" for i in range(len(programme.truth))]

@@ -34,11 +34,11 @@ NUMBERS: tuple[tuple[Key, str, str], ...] = (
     (("serving", "gpus"), "GPUs of each server", "GPUs"),
     (("training", "cores"), "Cores of a training without a record", "cores"),
     (("training", "gpus"), "GPUs of each training", "GPUs"),
-    (("effects", "traffic"), "Shoppers since, over those during the test", "times"),
+    (("effects", "traffic"), "Shoppers since, over those during the test", "(ratio)"),
     (("effects", "half_life_days"), "Days until half of an effect is left", "days"),
     (("effects", "margin"), "Margin over revenue", "of revenue"),
     (("rollbacks", "days_unnoticed"), "Days a bad version would have served", "days"),
-    (("rollbacks", "revenue_of_clicks"), "Revenue lost for each click lost", "times"),
+    (("rollbacks", "revenue_of_clicks"), "Revenue lost for each click lost", "(ratio)"),
 )
 
 
@@ -81,11 +81,11 @@ def _shipped(arms: Sequence[Arm], file: PriceFile) -> list[Assumption]:
     for arm in arms:
         entry = file.experiments.get(arm.experiment)
         end = f" until {arm.shipped_until}" if arm.shipped_until else ""
+        share = f"{100 * (entry.traffic if entry else 1.0):.4g} % of the traffic"
         rows.append(
             Assumption(
                 name=f"{arm.experiment}: when all shoppers had it, and its share of the shop's traffic while it was tested",
-                value=f"from {arm.shipped_from}{end}; {entry.traffic if entry else 1.0:.4g} of the traffic, so {arm.shoppers_a_day:,.0f}"
-                " shoppers a day",
+                value=f"from {arm.shipped_from}{end}; {share}, so {arm.shoppers_a_day:,.0f} shoppers a day",
                 source="experiment report and price file" if entry else "experiment report; default: the day after it, and all traffic",
             )
         )

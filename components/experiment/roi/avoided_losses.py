@@ -81,7 +81,7 @@ def _loss(rollback: Rollback) -> Estimate | None:
     if rollback.clicked is None or rollback.stable_clicked is None:
         return None
     (hits, trials), (stable_hits, stable_trials) = rollback.clicked, rollback.stable_clicked
-    if not hits or not stable_hits:
+    if not hits or not stable_hits:  # of so few requests a ratio says nothing
         return None
     ratio = (hits / trials) / (stable_hits / stable_trials)
     error = math.sqrt(1 / hits - 1 / trials + 1 / stable_hits - 1 / stable_trials)

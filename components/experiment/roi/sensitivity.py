@@ -109,9 +109,7 @@ def _of_effects(basis: Basis, file: PriceFile) -> list[Swing]:
     draws = effects.draws @ weights
     low, high = (float(each) - cost for each in np.quantile(draws, [0.025, 0.975]))
     return [
-        Swing(
-            name="Chance in the tests", low="bad luck: the range's lower end", high="its upper end", at_low=low, at_high=high
-        ),
+        Swing(name="Chance in the tests", low="bad luck: the range's lower end", high="its upper end", at_low=low, at_high=high),
         Swing(
             name="Correction for picking winners",
             low="corrected",

@@ -69,6 +69,10 @@ def test_a_better_canary_is_promoted_and_the_former_stable_is_previous(root: Pat
     write(root / "log", stream(Side(clicked=0.35), requests=5_000, seed=1))
     assert guard(root, "--once") == EXIT_PROMOTED
     assert labels(root) == {"canary": 3, "previous": 2, "stable": 3}
+    ((clicked, settled),) = [(entry["clicked"], entry["settled"]) for entry in journal(root)]
+    assert isinstance(clicked, dict)
+    assert isinstance(settled, dict)
+    assert all(0.1 < clicked[side] / settled[side] < 0.5 for side in ("canary", "stable"))
 
 
 def test_while_nothing_is_decided_it_goes_on(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ class _Page:
         self.y = 0.95
 
     def text(self, text: str, *, size: float = 9.5, weight: str = "normal", color: str = INK, space: float = 0.4) -> None:
-        width = int(100 * 9.5 / size)
+        width = int((82 if weight == "bold" else 98) * 9.5 / size)
         for line in textwrap.wrap(_printable(text), width):
             self.figure.text(_LEFT, self.y, line, size=size, weight=weight, color=color, va="top", parse_math=False)
             self.y -= _LINE * size / 9.5

@@ -177,7 +177,7 @@ def holdout_sentence(check: HoldoutCheck, currency: str) -> str:
 def avoided_sentence(row: AvoidedLoss, currency: str) -> str:
     """Return what a rollback avoided."""
     if row.loss is None or row.amount is None:
-        return "not valued: the journal lacks its clicks"
+        return "not valued: the journal has no clicks of it, as it was taken back before any could be counted"
     if row.loss.shrunk >= 0:
         return f"it lost {percent(row.loss.shrunk)} of clicks ({interval_percent(row.loss)}): {money(row.amount.shrunk, currency)}"
     return f"it had {percent(-row.loss.shrunk)} more clicks, and was taken back for another reason: {money(row.amount.shrunk, currency)}"
