@@ -26,6 +26,7 @@ from components.contract.sources import Files, TimeNotation
 from components.evaluation.display_names import metric_caption, metric_meaning
 from components.evaluation.gates.metric_names import HIGHER_IS_BETTER
 from components.evaluation.metrics.metric_accumulator import AMOUNT_METRICS, ESTIMATED
+from components.experiment.roi.price_file import PriceFile
 from components.rehearsal.report import Rehearsal
 from components.release.manifest import Manifest
 from components.release.run_outcome import RunOutcome
@@ -64,6 +65,7 @@ _FILES: dict[str, type[BaseModel]] = {
     "cluster": Cluster,
     "experiments": Experiments,
     "model": RankerConfig,
+    "prices": PriceFile,
     "rules": Rules,
     "sources": Sources,
 }

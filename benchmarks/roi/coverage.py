@@ -15,6 +15,7 @@ reported, with those below and above it; its width over that of the interval tha
 
 import argparse
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +26,7 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.roi.programmes import DAYS, START, plant, reports_of
-from components.experiment.roi.gains import days_between, money_weights, shrink, total
+from components.experiment.roi.gains import Estimate, days_between, money_weights, shrink, total
 from components.experiment.roi.price_file import PriceFile, parse_price_file
 from components.experiment.roi.programme import MARGIN, build_programme
 
@@ -41,6 +42,7 @@ SCENARIOS = (
     ("rare", 0.0, 0.01),
     ("light", 0.0, 0.0),
 )
+_Z = 1.959964
 _PRICES = """
 currency: EUR
 from: 2026-01-01
@@ -48,6 +50,17 @@ prices: {core_hour: 0.05, gb_month: 0.02, person_hour: 80}
 people: {hours_once: 100, hours_a_month: 10}
 serving: {replicas: 2, cores: 2}
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A programme: how many were shipped, their true total, what is estimated, and the standard error of the measured sum; in EUR."""
+
+    shipped: int
+    truth: float
+    estimate: Estimate
+    james_stein: float
+    error: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,42 +90,53 @@ def price_file() -> PriceFile:
 
 def measure(prior: str, mean: float, spread: float, *, programmes: int, experiments: int = 10, seed: int = 0) -> Row:
     """Return the figures of a scenario."""
+    return summarize(prior, mean, spread, simulate(prior, mean, spread, programmes=programmes, experiments=experiments, seed=seed))
+
+
+def simulate(prior: str, mean: float, spread: float, *, programmes: int, experiments: int, seed: int) -> list[Outcome]:
+    """Return what became of each programme; those of a smaller number are the first of a greater one."""
     rng = np.random.default_rng(seed)
     file = price_file()
     until = START + timedelta(days=DAYS * experiments + 60)
-    rows = []
+    outcomes = []
     for _ in track(range(programmes), f"{prior}, mean {mean:.1%}, spread {spread:.1%}", console=Console(stderr=True), transient=True):
         planted = plant(prior, rng, experiments, mean=mean, spread=spread, errors=ERRORS)
         programme = build_programme(reports_of(planted), file, until=until)
         weights = money_weights(programme.arms, MARGIN, file, days_between(file.start, until)).sum(1)
         effects = shrink(programme.arms, MARGIN)
-        estimate = total(effects, weights)
         assert effects.james_stein is not None
-        error = float(np.sqrt((weights**2 * effects.std_errors**2).sum()))
-        truth = float(planted.truth @ weights)
-        rows.append(
-            (
-                truth, estimate.measured - truth, effects.james_stein @ weights - truth, estimate.shrunk - truth,
-                abs(estimate.measured - truth) <= 1.959964 * error, truth < estimate.lower, truth > estimate.upper,
-                estimate.upper - estimate.lower, 2 * 1.959964 * error, planted.shipped.sum(),
+        outcomes.append(
+            Outcome(
+                shipped=int(planted.shipped.sum()),
+                truth=float(planted.truth @ weights),
+                estimate=total(effects, weights),
+                james_stein=float(effects.james_stein @ weights),
+                error=float(np.sqrt((weights**2 * effects.std_errors**2).sum())),
             )
-        )  # fmt: skip
-    means = np.array(rows, np.float64).mean(0)
+        )
+    return outcomes
+
+
+def summarize(prior: str, mean: float, spread: float, outcomes: Sequence[Outcome]) -> Row:
+    """Average the outcomes of a scenario's programmes."""
+    count = len(outcomes)
+    below = sum(each.truth < each.estimate.lower for each in outcomes) / count
+    above = sum(each.truth > each.estimate.upper for each in outcomes) / count
     return Row(
         prior=prior,
         mean=mean,
         spread=spread,
-        programmes=programmes,
-        shipped=float(means[9]),
-        truth=float(means[0]),
-        naive_bias=float(means[1]),
-        james_stein_bias=float(means[2]),
-        bias=float(means[3]),
-        naive_coverage=float(means[4]),
-        coverage=float(1 - means[5] - means[6]),
-        below=float(means[5]),
-        above=float(means[6]),
-        width=float(means[7] / means[8]),
+        programmes=count,
+        shipped=sum(each.shipped for each in outcomes) / count,
+        truth=sum(each.truth for each in outcomes) / count,
+        naive_bias=sum(each.estimate.measured - each.truth for each in outcomes) / count,
+        james_stein_bias=sum(each.james_stein - each.truth for each in outcomes) / count,
+        bias=sum(each.estimate.shrunk - each.truth for each in outcomes) / count,
+        naive_coverage=sum(abs(each.estimate.measured - each.truth) <= _Z * each.error for each in outcomes) / count,
+        coverage=1 - below - above,
+        below=below,
+        above=above,
+        width=sum(each.estimate.upper - each.estimate.lower for each in outcomes) / sum(2 * _Z * each.error for each in outcomes),
     )
 
 
@@ -124,11 +148,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the rows there")
     args = parser.parse_args()
-    rows = [
-        measure(*scenario, programmes=programmes, experiments=args.experiments, seed=args.seed)
-        for programmes in args.programmes
+    outcomes = {
+        scenario: simulate(*scenario, programmes=max(args.programmes), experiments=args.experiments, seed=args.seed)
         for scenario in SCENARIOS
-    ]
+    }
+    rows = [summarize(*scenario, outcomes[scenario][:programmes]) for programmes in args.programmes for scenario in SCENARIOS]
     table = Table(title=f"Total of the shipped of {args.experiments} experiments, seed {args.seed}", title_justify="left")
     for name in (
         "true effects", "programmes", "shipped", "true total", "bias of the sum", "of James-Stein", "of the figure", "covered by the sum",

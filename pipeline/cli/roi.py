@@ -13,8 +13,8 @@ from components.experiment.roi.price_file import load_price_file
 from components.experiment.roi.report.html_page import render
 from components.experiment.roi.report.table import print_roi
 from components.experiment.roi.roi_report import roi_report
-from pipeline.ops.usage import read_rollbacks, read_usage
 from pipeline.results.atomic_write import write_atomically
+from pipeline.retrain.usage import read_rollbacks, read_usage
 from pipeline.terminal.console import console, print_json
 
 

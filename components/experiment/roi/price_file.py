@@ -39,7 +39,7 @@ class Prices(Strict):
     """What a unit costs, in the file's currency."""
 
     core_hour: Number = Field(description="An hour of one processor core")
-    gpu_hour: Number = Field(default=Sourced(value=0.0, source="none is used"), description="An hour of one GPU")
+    gpu_hour: Number = Field(default=Sourced(value=0.0, source="none is used"), description="An hour of one GPU; default: 0")
     gb_month: Number = Field(description="A gigabyte (10^9 bytes) stored for a month")
     person_hour: Number = Field(description="An hour of a person, with all that an employer pays")
 
@@ -55,9 +55,10 @@ class Training(Strict):
     """What a training takes where the ledger doesn't say."""
 
     cores: Number = Field(
-        default=Sourced(value=1.0, source="default: one core"), description="Cores of a training whose processor time isn't recorded"
+        default=Sourced(value=1.0, source="default: one core"),
+        description="Cores of a training whose processor time isn't recorded; default: 1",
     )
-    gpus: Number = Field(default=Sourced(value=0.0, source="default: no GPU"), description="GPUs of each training")
+    gpus: Number = Field(default=Sourced(value=0.0, source="default: no GPU"), description="GPUs of each training; default: 0")
 
 
 class Serving(Strict):
@@ -65,7 +66,7 @@ class Serving(Strict):
 
     replicas: Number = Field(description="Replicas that run all the time: ranking service and model server together")
     cores: Number = Field(description="Cores of each")
-    gpus: Number = Field(default=Sourced(value=0.0, source="default: no GPU"), description="GPUs of each")
+    gpus: Number = Field(default=Sourced(value=0.0, source="default: no GPU"), description="GPUs of each; default: 0")
 
 
 class Shipped(Strict):
@@ -85,7 +86,7 @@ class Effects(Strict):
 
     traffic: Number = Field(
         default=Sourced(value=1.0, source="default: as during the experiments"),
-        description="Shoppers a day since shipping, over those during the experiment",
+        description="Shoppers a day since shipping, over those during the experiment; default: 1",
     )
     half_life_days: Number | None = Field(
         default=None, description="After so many days half of an effect is left; default: effects last, as long as they are shipped"
@@ -100,11 +101,11 @@ class Rollbacks(Strict):
 
     days_unnoticed: Number = Field(
         default=Sourced(value=7.0, source="default: a weekly look at figures"),
-        description="For so long it would have served everybody, had nothing rolled it back",
+        description="For so long it would have served everybody, had nothing rolled it back; default: 7",
     )
     revenue_of_clicks: Number = Field(
         default=Sourced(value=1.0, source="default: revenue falls as clicks do"),
-        description="Share of revenue lost for each share of clicks lost",
+        description="Share of revenue lost for each share of clicks lost; default: 1",
     )
 
 
@@ -114,12 +115,12 @@ class PriceFile(Strict):
     currency: str = Field(description="ISO 4217 code, such as EUR; all reports must have the same")
     start: date = Field(alias="from", description="First day that counts: from then on it costs")
     until: date | None = Field(default=None, description="First day that no longer counts; default: today")
-    prices: Prices
-    people: People
-    serving: Serving
-    training: Training = Training()
-    effects: Effects = Effects()
-    rollbacks: Rollbacks = Rollbacks()
+    prices: Prices = Field(description="What a unit costs")
+    people: People = Field(description="Hours of people")
+    serving: Serving = Field(description="What answers shoppers")
+    training: Training = Field(default=Training(), description="What a training takes where the ledger doesn't say")
+    effects: Effects = Field(default=Effects(), description="How effects are carried forward")
+    rollbacks: Rollbacks = Field(default=Rollbacks(), description="What a rolled back release would have cost")
     experiments: dict[str, Shipped] = Field(default_factory=dict, description="By name; those that the file doesn't name have defaults")
     concurrent: tuple[tuple[str, ...], ...] = Field(
         default=(), description="Groups of experiments that may have run at once: in independent layers, or on different shoppers"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from components.contract.errors import ShelfRankError
-from pipeline.ops.usage import read_rollbacks, read_usage
 from pipeline.results.result import RunResult, StepTime, write_result
+from pipeline.retrain.usage import read_rollbacks, read_usage
 
 START, UNTIL = date(2026, 3, 1), date(2026, 4, 1)
 DECISION: Mapping[str, Any] = {"action": "retrain warm", "reasons": []}
