@@ -1,12 +1,12 @@
 """Measure whether the return's 95 % interval holds the planted total of simulated programmes of ten experiments.
 
-    python -m benchmarks.roi [--programmes 200 1000] [--experiments 10] [--seed 0] [--json FILE]
+    python -m benchmarks.roi [--programmes 200 1000] [--experiments 10] [--correlation 1] [--seed 0] [--json FILE]
 
 True effects on revenue per shopper are drawn from a distribution with light tails (normal), with heavy ones (Student's t with
 3 degrees of freedom), or are 0 four times in five; standard errors are from 0.5 % to 2 % of the control's mean. What is
-significantly better, two-sided at 5 %, is shipped on the day after its test, and counts until 60 days after the last one's. Programmes
-in which nothing is shipped are drawn again. Of each, `shelfrank roi`'s own functions read the reports and estimate the
-additional margin.
+significantly better by revenue, two-sided at 5 %, is shipped on the day after its test, and counts until 60 days after the end of
+the last one. Programmes in which nothing is shipped are drawn again. Of each, `shelfrank roi`'s own functions read the
+reports and estimate the additional margin.
 
 Columns: the mean true total in EUR, and beside it the bias of adding up what was measured, of positive-part James-Stein, and
 of the figure that is reported; the share of programmes whose true total is in the interval that ignores selection, and in the one that is
@@ -88,19 +88,26 @@ def price_file() -> PriceFile:
     return parse_price_file(_PRICES)
 
 
-def measure(prior: str, mean: float, spread: float, *, programmes: int, experiments: int = 10, seed: int = 0) -> Row:
+def measure(
+    prior: str, mean: float, spread: float, *, programmes: int, experiments: int = 10, seed: int = 0, correlation: float = 1.0
+) -> Row:
     """Return the figures of a scenario."""
-    return summarize(prior, mean, spread, simulate(prior, mean, spread, programmes=programmes, experiments=experiments, seed=seed))
+    return summarize(
+        prior,
+        mean,
+        spread,
+        simulate(prior, mean, spread, programmes=programmes, experiments=experiments, seed=seed, correlation=correlation),
+    )
 
 
-def simulate(prior: str, mean: float, spread: float, *, programmes: int, experiments: int, seed: int) -> list[Outcome]:
+def simulate(prior: str, mean: float, spread: float, *, programmes: int, experiments: int, seed: int, correlation: float) -> list[Outcome]:
     """Return what became of each programme; those of a smaller number are the first of a greater one."""
     rng = np.random.default_rng(seed)
     file = price_file()
     until = START + timedelta(days=DAYS * experiments + 60)
     outcomes = []
     for _ in track(range(programmes), f"{prior}, mean {mean:.1%}, spread {spread:.1%}", console=Console(stderr=True), transient=True):
-        planted = plant(prior, rng, experiments, mean=mean, spread=spread, errors=ERRORS)
+        planted = plant(prior, rng, experiments, mean=mean, spread=spread, errors=ERRORS, correlation=correlation)
         programme = build_programme(reports_of(planted), file, until=until)
         weights = money_weights(programme.arms, MARGIN, file, days_between(file.start, until)).sum(1)
         effects = shrink(programme.arms, MARGIN)
@@ -145,11 +152,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programmes", type=int, nargs="+", default=[200, 1000], help="of each scenario (default: 200 and 1000)")
     parser.add_argument("--experiments", type=int, default=10, help="of each programme (default: 10; at least 6)")
+    parser.add_argument("--correlation", type=float, default=1.0, help="of errors of margin with those of revenue (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", type=Path, help="write the rows there")
     args = parser.parse_args()
     outcomes = {
-        scenario: simulate(*scenario, programmes=max(args.programmes), experiments=args.experiments, seed=args.seed)
+        scenario: simulate(
+            *scenario, programmes=max(args.programmes), experiments=args.experiments, seed=args.seed, correlation=args.correlation
+        )
         for scenario in SCENARIOS
     }
     rows = [summarize(*scenario, outcomes[scenario][:programmes]) for programmes in args.programmes for scenario in SCENARIOS]
@@ -158,7 +168,7 @@ def main() -> None:
         "true effects", "programmes", "shipped", "true total", "bias of the sum", "of James-Stein", "of the figure", "covered by the sum",
         "covered", "below", "above", "width",
     ):  # fmt: skip
-        table.add_column(name, justify="left" if name == "true effects" else "right")
+        table.add_column(name, justify="left" if name == "true effects" else "right", no_wrap=name == "true effects")
     for row in rows:
         table.add_row(
             f"{row.prior}, {row.mean:.1%} ± {row.spread:.1%}", f"{row.programmes:,}", f"{row.shipped:.1f}", f"{row.truth:,.0f}",

@@ -25,10 +25,11 @@ _UNITS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """A programme: relative true effects on revenue, what was measured of them, and what was shipped; all (experiments,)."""
+    """A programme: relative true effects on revenue and margin, what was measured of each, and what was shipped; all (experiments,)."""
 
     truth: Floats
     measured: Floats
+    margin: Floats
     std_errors: Floats
     shipped: NDArray[np.bool_]
 
@@ -114,7 +115,9 @@ def true_effects(prior: str, rng: np.random.Generator, number: int, *, mean: flo
     return np.asarray(mean + spread * standard, np.float64)
 
 
-def plant(prior: str, rng: np.random.Generator, number: int, *, mean: float, spread: float, errors: tuple[float, float]) -> Planted:
+def plant(
+    prior: str, rng: np.random.Generator, number: int, *, mean: float, spread: float, errors: tuple[float, float], correlation: float = 1.0
+) -> Planted:
     """Draw a programme in which something was shipped: what is significantly better, two-sided at 5 %.
 
     Args:
@@ -124,25 +127,29 @@ def plant(prior: str, rng: np.random.Generator, number: int, *, mean: float, spr
         mean: of true effects.
         spread: their standard deviation.
         errors: least and greatest standard error; log-uniform between them.
+        correlation: of the errors of margin with those of revenue, by which is decided.
     """
     while True:
         truth = true_effects(prior, rng, number, mean=mean, spread=spread)
         std_errors = np.exp(rng.uniform(*np.log(errors), number))
-        measured = truth + std_errors * rng.standard_normal(number)
+        noise = rng.standard_normal(number)
+        other = rng.standard_normal(number) if correlation < 1 else noise
+        measured = truth + std_errors * noise
+        margin = truth + std_errors * (correlation * noise + np.sqrt(1 - correlation**2) * other)
         shipped = measured > 1.959964 * std_errors
         if shipped.any():
-            return Planted(truth=truth, measured=measured, std_errors=std_errors, shipped=shipped)
+            return Planted(truth=truth, measured=measured, margin=margin, std_errors=std_errors, shipped=shipped)
 
 
 def reports_of(programme: Planted) -> list[ExperimentReport]:
-    """Return the programme's reports, one experiment after another; the margin moves as revenue does."""
-    step = timedelta(DAYS)
+    """Return the programme's reports, one experiment after another."""
+    rows = zip(programme.measured, programme.margin, programme.std_errors, programme.shipped, strict=True)
     return [
         report(
             f"test_{i + 1}",
-            {REVENUE: (float(effect), float(error)), MARGIN: (float(effect), float(error))},
-            first_day=START + i * step,
+            {REVENUE: (float(revenue), float(error)), MARGIN: (float(margin), float(error))},
+            first_day=START + i * timedelta(DAYS),
             shipped=bool(shipped),
         )
-        for i, (effect, error, shipped) in enumerate(zip(programme.measured, programme.std_errors, programme.shipped, strict=True))
+        for i, (revenue, margin, error, shipped) in enumerate(rows)
     ]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from components.contract.errors import InputError
-from components.experiment.report_schema import ExperimentReport, read_report
+from components.experiment.report_schema import FILE, ExperimentReport, read_report
 from components.experiment.roi.costs import Usage
 from components.experiment.roi.price_file import load_price_file
 from components.experiment.roi.report.html_page import render
@@ -57,15 +57,15 @@ def roi(args: Namespace) -> None:
 
 
 def read_reports(paths: Sequence[str]) -> list[ExperimentReport]:
-    """Read reports from files, and from all files `*.json` below folders.
+    """Read reports from files, and from folders: all `experiment_report.json` below, or where there is none all `*.json` in it.
 
     Raises:
         InputError: a path has none, or one can't be read.
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        below = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-        if not below:
-            raise InputError(f"{path}: expected reports of `shelfrank experiment report`, files `*.json`, found none")
-        files += below
+        inside = (sorted(path.rglob(FILE)) or sorted(path.glob("*.json"))) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: expected reports of `shelfrank experiment report`, files `{FILE}` or `*.json`, found none")
+        files += inside
     return [read_report(file) for file in files]

@@ -36,6 +36,15 @@ def test_files_become_a_page_a_pdf_and_a_table(shop: Path, capsys: pytest.Captur
     assert (shop / "out" / "roi.pdf").read_bytes().startswith(b"%PDF")
 
 
+def test_reports_are_found_below_a_folder_beside_other_files(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for report in REPORTS:
+        (shop / "nested" / report.experiment).mkdir(parents=True)
+        (shop / "nested" / report.experiment / "experiment_report.json").write_text(report.model_dump_json())
+    (shop / "nested" / "plan.json").write_text("{}")
+    assert main(["roi", str(shop / "nested"), "--prices", str(shop / "prices.yaml"), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["arms"]) == 3
+
+
 def test_json_has_all_figures_and_is_the_same_each_time(shop: Path, capsys: pytest.CaptureFixture[str]) -> None:
     documents = []
     for _ in range(2):
@@ -68,7 +77,10 @@ def test_files_that_arent_there_are_named(shop: Path, capsys: pytest.CaptureFixt
     assert "expected a folder of runs, there is none" in capsys.readouterr().err
     (shop / "empty").mkdir()
     assert main(["roi", str(shop / "empty"), "--prices", str(shop / "prices.yaml")]) == 2
-    assert "expected reports of `shelfrank experiment report`, files `*.json`, found none" in capsys.readouterr().err
+    assert (
+        "expected reports of `shelfrank experiment report`, files `experiment_report.json` or `*.json`, found none"
+        in capsys.readouterr().err
+    )
     assert main(["roi", str(shop / "reports"), "--prices", str(shop / "none.yaml")]) == 2
     assert "expected a price file, found none" in capsys.readouterr().err
     (shop / "reports" / "four.json").write_text("{}")

@@ -191,8 +191,8 @@ def rounded(value: float) -> float:
 def money(value: float, currency: str, *, sign: bool = False) -> str:
     """Format an amount with three digits that count: `EUR 12,300`."""
     near = rounded(value)
-    digits = 0 if abs(near) >= 100 or near == 0 else 2 if abs(near) >= 0.1 else 4
-    mark = "-" if near < 0 else "+" if sign else ""
+    digits = 0 if abs(near) >= 100 or abs(near) < 5e-5 else 2 if abs(near) >= 0.1 else 4
+    mark = "-" if near <= -5e-5 else "+" if sign else ""
     return f"{mark}{currency} {abs(near):,.{digits}f}"
 
 

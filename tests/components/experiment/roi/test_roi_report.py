@@ -139,5 +139,11 @@ def test_a_programme_that_shipped_nothing_cost_what_it_cost() -> None:
 
 
 def test_amounts_have_three_digits_that_count() -> None:
-    assert [money(value, "EUR") for value in (1234567.0, 0.126, -45.678, 0.0)] == ["EUR 1,230,000", "EUR 0.13", "-EUR 45.70", "EUR 0"]
+    assert [money(value, "EUR") for value in (1234567.0, 0.126, -45.678, 0.0123, -1e-7)] == [
+        "EUR 1,230,000",
+        "EUR 0.13",
+        "-EUR 45.70",
+        "EUR 0.0123",
+        "EUR 0",
+    ]
     assert [chance(value) for value in (0.9999, 0.5, 0.0)] == ["over 99 %", "50 %", "under 1 %"]
