@@ -94,8 +94,11 @@ def posterior_draws(effects: Floats, std_errors: Floats, *, draws: int = 10_000,
     steps = (np.arange(draws) + rng.uniform()) / draws
     cells = np.searchsorted(np.cumsum(cell_weight) / cell_weight.sum(), steps).clip(max=len(cell_weight) - 1)
     of_tau, of_mean = np.divmod(cells, len(shift))
-    share = np.cumsum(density / density.sum(-1, keepdims=True), axis=-1)[of_tau, of_mean]  # (draws, arms, tail)
-    of_tail = (rng.uniform(size=(draws, len(y), 1)) > share).sum(-1).clip(max=len(tail) - 1)  # (draws, arms)
+    share = np.cumsum(density / density.sum(-1, keepdims=True), axis=-1)  # (tau, mu, arms, tail)
+    level = rng.uniform(size=(draws, len(y)))
+    of_tail = np.zeros((draws, len(y)), np.int64)
+    for node in range(len(tail) - 1):  # one at a time: all at once would take the memory of a dozen such arrays
+        of_tail += level > share[of_tau, of_mean, :, node]
     prior_variance = variance[of_tau[:, None], of_tail]
     kept = prior_variance / (prior_variance + s2)
     center = mean[of_tau, of_mean][:, None]
