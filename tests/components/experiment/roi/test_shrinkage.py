@@ -32,7 +32,7 @@ def test_the_posterior_is_the_priors_draws_weighted_by_their_likelihood() -> Non
     rng = np.random.default_rng(1)
     number, scale = 1_000_000, np.sqrt(np.mean(errors**2))
     tau = 2 * scale * np.abs(rng.standard_cauchy((number, 1)))
-    theta = 0.5 * tau * rng.standard_normal((number, 1)) + tau * rng.standard_t(4, (number, 3))
+    theta = 0.5 * tau * rng.standard_normal((number, 1)) + tau * rng.standard_t(2, (number, 3))
     weight = np.exp(-0.5 * (((effects - theta) / errors) ** 2).sum(1))
     weight /= weight.sum()
     expected = (weight[:, None] * theta).sum(0)
