@@ -131,7 +131,7 @@ def plant(
     """
     while True:
         truth = true_effects(prior, rng, number, mean=mean, spread=spread)
-        std_errors = np.exp(rng.uniform(*np.log(errors), number))
+        std_errors = np.exp(rng.uniform(np.log(errors[0]), np.log(errors[1]), number))
         noise = rng.standard_normal(number)
         other = rng.standard_normal(number) if correlation < 1 else noise
         measured = truth + std_errors * noise

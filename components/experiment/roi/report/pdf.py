@@ -198,12 +198,12 @@ def _assumptions(report: RoiReport) -> list[Figure]:
     page = _room(pages, needed=0.2)
     page.y -= _LINE
     page.text("What is left after costs when one of them changes", size=13, weight="bold")
-    columns, widths = (_LEFT, 0.46, 0.62, 0.85, _RIGHT + 0.02), (50, 20, 18, -16, -16)
-    page.row(("assumption", "lower", "higher", "at the lower", "at the higher"), columns, widths, weight="bold")
+    stops, sizes = (_LEFT, 0.46, 0.62, 0.85, _RIGHT + 0.02), (50, 20, 18, -16, -16)
+    page.row(("assumption", "lower", "higher", "at the lower", "at the higher"), stops, sizes, weight="bold")
     for swing in report.sensitivity:
         name = swing.name if swing.figure == "net return" else f"{swing.name} (moves {swing.figure} only)"
         low, high = (sentences.money(value, report.currency) for value in (swing.at_low, swing.at_high))
-        _room(pages).row((name, swing.low, swing.high, low, high), columns, widths)
+        _room(pages).row((name, swing.low, swing.high, low, high), stops, sizes)
     return [page.figure for page in pages]
 
 
