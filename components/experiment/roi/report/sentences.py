@@ -116,7 +116,7 @@ def figures(report: RoiReport) -> list[Figure]:
         Figure(
             name="Paid back",
             value=payback_day(report.payback, report.until),
-            interval=f"{_payback_end(report.payback.early)} to {_payback_end(report.payback.late)}",
+            interval=_payback_interval(report.payback),
             meaning="The day on which the margin has paid all costs up to then.",
         ),
     ]
@@ -238,5 +238,7 @@ def short_labels(days: Sequence[str], most: int = 6) -> list[tuple[int, str]]:
     return [(i, f"{date.fromisoformat(days[i]):%d %b %y}") for i in range(0, len(days), step)]
 
 
-def _payback_end(value: date | None) -> str:
-    return "never" if value is None else day(value.isoformat())
+def _payback_interval(value: Payback) -> str:
+    if value.early is None:
+        return ""
+    return f"{day(value.early.isoformat())} to {'never' if value.late is None else day(value.late.isoformat())}"
