@@ -339,6 +339,8 @@ def experiment(args: Namespace) -> int:
     from pipeline.cli import experiment as actions
 
     return int(getattr(actions, args.action)(args))
+
+
 def roi(args: Namespace) -> None:
     """Show what all experiments returned: `shelfrank roi`."""
     from pipeline.cli.roi import roi as show_return
