@@ -25,7 +25,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import norm
 
-from components.experiment.interleaving import Credits, preference
+from components.experiment.designs.interleaving import Credits, preference
 from components.simulator import ShopConfig, simulate
 from components.simulator.behaviour import examination
 from serving.experiments.team_draft import team_draft

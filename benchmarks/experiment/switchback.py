@@ -12,7 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from components.experiment.switchback import Coefficient, Slots, analyse_switchback
+from components.experiment.designs.switchback import Coefficient, Slots, analyse_switchback
 
 TRUTHS = ((0.0, 0.0), (0.008, 0.0), (0.008, 0.006))  # effect and carry-over on a click rate of 0.2
 RATE = 0.2

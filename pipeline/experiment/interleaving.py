@@ -16,7 +16,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.load import load_dataset
 from components.contract.storage.file_lock import locked_for_reading
-from components.experiment.interleaving import InterleavedList, Preference, credit, preference
+from components.experiment.designs.interleaving import InterleavedList, Preference, credit, preference
 from pipeline.experiment.log_rows import clicks_on_lists, log_rows
 from serving.exposure.log import DECISIONS
 

@@ -17,7 +17,7 @@ from components.contract.dataset import Dataset
 from components.contract.errors import InputError, ShelfRankError
 from components.contract.load import load_dataset
 from components.contract.storage.file_lock import locked_for_reading
-from components.experiment.switchback import Slots, SwitchbackResult, analyse_switchback
+from components.experiment.designs.switchback import Slots, SwitchbackResult, analyse_switchback
 from pipeline.experiment.log_rows import clicks_on_lists, log_rows
 from serving.experiments.assign import time_slot
 from serving.exposure.log import DECISIONS

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose
 
 from benchmarks.experiment.switchback import measured
 from components.contract.errors import InputError
-from components.experiment.switchback import Slots, analyse_switchback
+from components.experiment.designs.switchback import Slots, analyse_switchback
 
 RUNS = 300
 

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from components.contract.errors import InputError
-from components.experiment.interleaving import Credits, InterleavedList, credit, preference
+from components.experiment.designs.interleaving import Credits, InterleavedList, credit, preference
 
 LISTS = {
     "r1": InterleavedList("a", {"x": 0, "y": 1}, leader=0),

@@ -1,0 +1,1 @@
+"""Analyse experiments that assign no shopper: interleaved lists, and arms that take turns."""
