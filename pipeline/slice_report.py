@@ -104,7 +104,12 @@ def SliceReport(  # noqa: N802 - TFX names a component by its function
         dataset=dataset,
         graph=json.loads(graph),
         artifacts={name: ArtifactPaths.here().remote(artifact.uri) for name, artifact in inputs.items()},
-        data={"root": data_root, "window": result.ingestion["window"], "counts": result.ingestion["counts"]},
+        data={
+            "root": data_root,
+            "window": result.ingestion["window"],
+            "counts": result.ingestion["counts"],
+            "files": json.loads(Path(ingestion.uri, "report.json").read_text(encoding="utf-8"))["files"],
+        },
         run={
             "made_at": result.made_at,
             "champion": result.champion,

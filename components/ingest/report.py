@@ -11,12 +11,13 @@ from components.ingest.counts import NO_LABEL, Counts, merged
 from components.ingest.output.item_index import Index
 from components.ingest.requests.attribution import CAUSES, REMEDIES
 from components.ingest.requests.splits import SPLITS
+from components.ingest.sources.beam_filesystem import size_bytes
 from components.ingest.sources.files import Layout
 
 
 def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: str) -> bytes:
-    """Return the report as JSON: `window` (ISO 8601, UTC), `counts` by name, `empty_files`, `samples` of flawed rows
-    by reason."""
+    """Return the report as JSON: `window` (ISO 8601, UTC), `counts` by name, `files` of events with their sizes,
+    `empty_files`, `samples` of flawed rows by reason."""
     dataset = parse_dataset(dataset_text)
     files = Counts()
     files.add("files read", len({block.path for block in layout.blocks}))
@@ -36,6 +37,7 @@ def ingest_report(index: Index, counts: Counts, layout: Layout, dataset_text: st
         "dataset": dataset.name,
         "window": window,
         "counts": dict(sorted(total.numbers.items())),
+        "files": [{"path": path, "bytes": size_bytes(path)} for path in sorted({block.path for block in layout.blocks})],
         "empty_files": list(layout.empty_files),
         "samples": dict(sorted(total.samples.items())),
     }

@@ -60,7 +60,15 @@ def read_manifest(release: str | Path | Address) -> Manifest:
     """
     file = Address.parse(release) / FILE
     try:
-        record = json.loads(file.read() or b"")
-        return Manifest(**(record | {"verdict": tuple(record["verdict"]), "input_columns": tuple(record["input_columns"])}))
+        return parse_manifest(json.loads(file.read() or b""))
     except (ValueError, TypeError, KeyError) as error:
         raise ShelfRankError(f"{file}: expected the manifest of a release: {error!r}; move the folder out of the releases") from None
+
+
+def parse_manifest(record: dict[str, Any]) -> Manifest:
+    """Return the manifest of a JSON document.
+
+    Raises:
+        TypeError: it lacks a field, or has an unknown one; KeyError likewise.
+    """
+    return Manifest(**(record | {"verdict": tuple(record["verdict"]), "input_columns": tuple(record["input_columns"])}))

@@ -346,6 +346,12 @@ def roi(args: Namespace) -> None:
     from pipeline.cli.roi import roi as show_return
 
     show_return(args)
+def audit(args: Namespace) -> int:
+    """Trace logged decisions, and compute their scores again; returns the exit code: `shelfrank audit`."""
+    from pipeline.cli.audit import audit_requests
+
+    needs_root = not (args.log and args.store)
+    return audit_requests(args, _last_result(args.root).parent if needs_root else Path())
 
 
 def compile(args: Namespace) -> None:  # named as the command is

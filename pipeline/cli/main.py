@@ -8,7 +8,18 @@ from importlib.metadata import version
 from pathlib import Path
 
 from components.contract.errors import ShelfRankError
-from pipeline.terminal.exit_code import EXIT_FAILURE, EXIT_FROZEN, EXIT_INTERRUPTED, EXIT_PROMOTED, EXIT_ROLLED_BACK, exit_code
+from pipeline.terminal.exit_code import (
+    EXIT_DIFFERENT,
+    EXIT_FAILURE,
+    EXIT_FROZEN,
+    EXIT_INTERRUPTED,
+    EXIT_NOT_FOUND,
+    EXIT_NOT_LOGGED,
+    EXIT_PROMOTED,
+    EXIT_RELEASE_GONE,
+    EXIT_ROLLED_BACK,
+    exit_code,
+)
 
 _EXITS = (
     "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or data), "
@@ -134,6 +145,7 @@ def parser() -> argparse.ArgumentParser:
         help="show instead what became of Kubeflow's runs that publish to this store, which write no ledger: a recurring run's too",
     )
     _drift(command("drift", "compare what is served with what a release was made from, and say what to do", json))
+    _audit(command("audit", "show what a shopper saw and why, and compute its scores again from release and log", json))
 
     _experiment(command("experiment", "plan A/B experiments, and report what they came to", json))
     _roi(command("roi", "show what all experiments returned: gains, costs, payback, and every assumption", json))
@@ -419,6 +431,33 @@ def _experiment(experiment: argparse.ArgumentParser) -> None:
         default="experiments",
         help="folder of the reports: DIR/NAME has an experiment's page and JSON, DIR/index.html lists all (default: experiments)",
     )
+def _audit(audit: argparse.ArgumentParser) -> None:
+    audit.epilog = (
+        "exit codes: 0 found, and the scores are those that the release computes (or no model gave any); 1 failure, 2 bad input;"
+        f" {EXIT_DIFFERENT} the scores aren't those of the release, {EXIT_NOT_LOGGED} the features weren't logged,"
+        f" {EXIT_RELEASE_GONE} the release is gone, {EXIT_NOT_FOUND} no such decision is in the log. Of several requests the worst"
+    )
+    audit.add_argument("requests", metavar="REQUEST_ID", nargs="+", help="as the answer to `rank` gave it; several share the start-up")
+    audit.add_argument(
+        "--log",
+        metavar="DIR",
+        action="append",
+        help="a service's exposure log, or a folder of such logs; may be given again (default: ROOT/serving/exposures)",
+    )
+    audit.add_argument(
+        "--store", metavar="ADDRESS", help="the store of releases: a run's folder, gs://BUCKET/PREFIX or s3://BUCKET/PREFIX (default: ROOT)"
+    )
+    audit.add_argument("--root", metavar="DIR", help="folder of the run (default: the one under runs/ that finished last)")
+    audit.add_argument("--dataset", metavar="DATASET.yaml", help="the dataset file (default: that of the release)")
+    audit.add_argument(
+        "--examples",
+        metavar="DIR",
+        help="of an ingestion of this log, a folder with folders Split-NAME: the features of a request that was logged without are taken"
+        " from there",
+    )
+    audit.add_argument("--index", metavar="DIR", help="folder of the log's indexes, where the log can't be written to (default: LOG/audit)")
+    audit.add_argument("--no-scores", dest="rescored", action="store_false", help="don't compute the scores again, which loads TensorFlow")
+    audit.add_argument("--html", metavar="FILE", help="write it as one HTML page too")
 
 
 def _compile(compile_: argparse.ArgumentParser) -> None:

@@ -18,6 +18,7 @@ from components.contract.storage.store_layout import SERVING
 from components.release.labels import check_there, read_labels, write_labels
 from components.release.manifest import Manifest, read_manifest
 from components.release.publish import newest, versions
+from components.release.removed import record_removed
 from components.release.retention import Limits, StoredRelease, protected_versions, releases_to_remove, remove, size_of
 from serving.mirror.move_labels import Target, moved, replicas
 
@@ -96,6 +97,8 @@ def rollback(deployment: Deployment, label: str, *, expected_labels: Mapping[str
 def prune(deployment: Deployment, limits: Limits, *, now_us: int) -> list[int]:
     """Remove releases beyond the limits, with their serving bundles, and return their versions, ascending.
 
+    Their manifests stay, in `removed/` beside the releases (`components.release.removed`).
+
     The newest release, labelled ones, those that a rollback returns to and the bases of refreshed ones among them are
     kept.
 
@@ -116,6 +119,7 @@ def prune(deployment: Deployment, limits: Limits, *, now_us: int) -> list[int]:
         protected |= {base for each in protected if (base := read_manifest(folder / str(each)).base) is not None}
         removed = releases_to_remove(kept, protected, limits, now_us=now_us)
         for each in removed:
+            record_removed(folder, read_manifest(folder / str(each.version)), now_us=now_us)
             remove(folder / str(each.version))
             if (serving / str(each.version)).is_dir():
                 remove(serving / str(each.version))

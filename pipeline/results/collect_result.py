@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from components.contract.errors import RunError
 from components.contract.load import parse_dataset
@@ -63,7 +64,7 @@ def collect_result(dataset: str, outputs: StepOutputs, *, champion: str, release
         champion=champion,
         release=release,
         metrics=read_metrics(outputs.evaluation),
-        ingestion=json.loads(_text(outputs.ingestion, "report.json")),
+        ingestion=_without_files(json.loads(_text(outputs.ingestion, "report.json"))),
         training=tuple(Epoch(loss=row["loss"], eval_auc=row["eval_auc"]) for row in json.loads(_text(outputs.model, CURVE_FILE))),
         trials=_trials(outputs.trials),
         example=ranked_request(Path(outputs.examples), Path(outputs.model), dataset=parse_dataset(dataset)),
@@ -78,6 +79,11 @@ def collect_result(dataset: str, outputs: StepOutputs, *, champion: str, release
         state = "passed" if result.verdict.passed else "refused"
         raise RunError(f"the verdict ({state}) isn't what Evaluator and ServingRehearsal decided; this is a fault of ShelfRank")
     return result
+
+
+def _without_files(report: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the list of files, of which there may be thousands: it is a part of the lineage."""
+    return {name: value for name, value in report.items() if name != "files"}
 
 
 def _trials(folder: str | None) -> tuple[Trial, ...]:

@@ -13,6 +13,8 @@ from components.contract.errors import (
 EXIT_FAILURE, EXIT_BAD_INPUT, EXIT_REFUSED, EXIT_UNKNOWN, EXIT_INTERRUPTED = 1, 2, 3, 4, 130
 EXIT_PROMOTED, EXIT_ROLLED_BACK, EXIT_FROZEN = 10, 11, 12
 """Of `guard --once` and `retrain`: how a trial ended; and of `run` and `retrain`: that a person must look."""
+EXIT_DIFFERENT, EXIT_NOT_LOGGED, EXIT_RELEASE_GONE, EXIT_NOT_FOUND = 20, 21, 22, 23
+"""Of `audit`: why a decision's scores weren't confirmed, or that there is no such decision."""
 
 
 def exit_code(error: ShelfRankError) -> int:
