@@ -1,5 +1,6 @@
 """Audit logged decisions: `shelfrank audit`."""
 
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -32,6 +33,7 @@ def audit_requests(args: Namespace, root: Path) -> int:
         dataset=None if args.dataset is None else load_dataset(args.dataset),
         rescored=args.rescored,
     )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says of the processor isn't for whoever audits
     requests = list(dict.fromkeys(args.requests))
     with display(sys.stderr) as progress:
         progress.begin("Audit")

@@ -84,7 +84,7 @@ def serve_run(result: RunResult, root: Path, ports: Ports, *, kept: int, out: Te
     ]
     service = [
         *(str(file), f"--state={state}", f"--model-server={HOST}:{ports.grpc}", f"--model={name}", f"--port={ports.service}"),
-        *(f"--log={folder / 'exposures'}", f"--snapshot={folder / 'state'}"),
+        *(f"--log={folder / 'exposures'}", "--logged-features=1", f"--snapshot={folder / 'state'}"),  # all can be audited
         f"--page={releases / str(max(versions(releases))) / CATEGORY_VALUES}",
         *([f"--label={STABLE}"] if STABLE in labels_by_name else []),
     ]

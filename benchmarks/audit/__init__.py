@@ -1,0 +1,1 @@
+"""How fast the log is indexed and a decision found: `python -m benchmarks.audit`."""
