@@ -66,8 +66,12 @@ def release_json(release: ReleaseFacts) -> dict[str, Any]:
 
 
 def shelf_rows(audit: Audit) -> list[dict[str, Any]]:
-    """Return a row for each position of the order: item, scores, rules, and what the shopper did with it."""
-    decision, rescored = audit.decision, audit.rescored
+    """Return a row for each position of the order: item, scores, rules, reasons, and what the shopper did with it.
+
+    `above` says why it scores higher than the next by score, which rules may have moved elsewhere.
+    """
+    decision, rescored, why = audit.decision, audit.rescored, audit.why
+    above = {} if why is None else {pair.above: pair for pair in why.pairs}
     return [
         {
             "position": decision.first_position + rank,
@@ -77,6 +81,10 @@ def shelf_rows(audit: Audit) -> list[dict[str, Any]]:
             "counted_as_seen": rank < decision.shown,
             "rules": decision.rules_of(decision.items[index]),
             "actions": [action.action for action in audit.actions or () if action.item == decision.items[index]],
+            "reasons": [] if why is None else [asdict(reason) for reason in why.reasons[index]],
+            "above": None
+            if index not in above
+            else {"item": decision.items[above[index].below], "reasons": [asdict(reason) for reason in above[index].reasons]},
         }
         for rank, index in enumerate(decision.order)
     ]

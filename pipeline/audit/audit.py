@@ -13,6 +13,7 @@ from components.contract.load import parse_dataset
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import RELEASES
 from pipeline.audit.decision import Decision, read_decision
+from pipeline.audit.explain_decision import Why, explained
 from pipeline.audit.find_lines import LoggedLine, Say, Searched, erasure_requests, find_lines, log_folders
 from pipeline.audit.release_facts import ReleaseFacts, release_facts
 from pipeline.audit.rescore import Rescored, compare
@@ -46,6 +47,7 @@ class AuditConfig:
             without; None: they aren't.
         dataset: used in place of the release's own; None: that of the release.
         rescored: whether scores are computed again.
+        explained: whether reasons are computed from the features in the log, which takes seconds.
     """
 
     logs: Sequence[Path]
@@ -54,6 +56,7 @@ class AuditConfig:
     examples: str | None = None
     dataset: Dataset | None = None
     rescored: bool = True
+    explained: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class Audit:
         reason: why it ended so, in a sentence; "" where the status says it all.
         rescored: None where nothing was computed.
         actions: in the order of time; None where no dataset file is known that names the log's columns.
+        why: in words; None where it wasn't asked for, or the features weren't logged.
     """
 
     decision: Decision
@@ -87,6 +91,7 @@ class Audit:
     reason: str = ""
     rescored: Rescored | None = None
     actions: Sequence[Action] | None = None
+    why: Why | None = None
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,15 @@ class _Auditor:
         decision = read_decision(line.row)
         release = None if decision.version is None else self._release(decision.version)
         status, reason, rescored = self._rescore(decision, release)
-        return Audit(decision, line, release, status, reason, rescored, self._actions(decision, self._dataset(release)))
+        dataset = self._dataset(release)
+        why = self._why(decision, dataset) if self._config.explained and rescored is not None else None
+        return Audit(decision, line, release, status, reason, rescored, self._actions(decision, dataset), why)
+
+    def _why(self, decision: Decision, dataset: Dataset | None) -> Why | None:
+        if decision.features is None or decision.version is None or dataset is None:
+            return None
+        self._say("explains the scores")
+        return explained(self._model(decision.version), decision.features, len(decision.items), dataset)
 
     def _release(self, version: int) -> ReleaseFacts:
         if version not in self._facts:

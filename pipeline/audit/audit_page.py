@@ -7,7 +7,7 @@ from jinja2 import PackageLoader, PrefixLoader
 from components.evaluation.report.page_environment import page_environment
 from pipeline.audit.as_json import audit_json
 from pipeline.audit.audit import Audit
-from pipeline.audit.facts import lineage_facts, request_facts, verdict
+from pipeline.audit.facts import lineage_facts, reason_lines, request_facts, verdict
 from pipeline.audit.terminal import score_text
 
 
@@ -16,7 +16,7 @@ def render_audits(audits: Sequence[Audit]) -> str:
     environment = page_environment(
         PrefixLoader({"audit": PackageLoader("pipeline.audit", "."), "evaluation": PackageLoader("components.evaluation.report", ".")})
     )
-    environment.filters |= {"score": score_text}
+    environment.filters |= {"score": score_text, "reason_lines": reason_lines}
     shown = [
         {
             "facts": request_facts(audit),

@@ -1,6 +1,6 @@
 """Say in names and sentences what an audit found; the terminal and the HTML page show the same."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from pipeline.audit.rescore import TOLERANCE
 
 Facts = list[tuple[str, str]]
 MOST_FILES = 8
+MOST_REASONS = 3
 
 
 def verdict(audit: Audit) -> tuple[bool | None, str]:
@@ -49,6 +50,14 @@ def request_facts(audit: Audit) -> Facts:
         ("order", decision.order_fault or ("follows from scores and rules" if decision.scores is not None else "")),
     ]
     return [(name, text) for name, text in facts if text]
+
+
+def reason_lines(row: Mapping[str, Any]) -> list[str]:
+    """Say why a row of the list scores as it does, and why above the next by score; nothing without reasons."""
+    lines = [f"{'+' if each['effect'] > 0 else '-'} {each['text']}" for each in row["reasons"][:MOST_REASONS]]
+    if row["above"] is not None and row["above"]["reasons"]:
+        lines.append(f"above {row['above']['item']}: {'; '.join(each['text'] for each in row['above']['reasons'])}")
+    return lines
 
 
 def lineage_facts(audit: Audit) -> Facts:

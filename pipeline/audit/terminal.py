@@ -8,9 +8,9 @@ from rich.table import Table
 
 from pipeline.audit.as_json import shelf_rows
 from pipeline.audit.audit import Audit
-from pipeline.audit.facts import Facts, lineage_facts, request_facts, verdict
+from pipeline.audit.facts import Facts, lineage_facts, reason_lines, request_facts, verdict
 
-MOST_ROWS = 30
+MOST_ROWS, MOST_EXPLAINED = 30, 10
 
 
 def print_audit(audit: Audit, console: Console) -> None:
@@ -20,6 +20,8 @@ def print_audit(audit: Audit, console: Console) -> None:
     console.print(f"[bold]Request {escape(audit.decision.request)}[/bold]")
     console.print(_facts(request_facts(audit)))
     console.print(_list(audit))
+    if audit.why is not None:
+        console.print(_why(audit))
     console.print(f"{word}  {escape(sentence)}")
     console.print(_facts(lineage_facts(audit)))
 
@@ -52,6 +54,15 @@ def _list(audit: Audit) -> Table:
     filtered = len(audit.decision.items) - len(rows)
     left_out += [f"{filtered:,} candidates weren't shown, by rules: see --json"] if filtered else []
     table.caption = "; ".join(left_out) or None
+    return table
+
+
+def _why(audit: Audit) -> Table:
+    table = Table(header_style="bold", title="Why", title_justify="left", show_lines=True)
+    for name in ("place", "item", "what raised (+) or lowered (-) its score most"):
+        table.add_column(name, justify="right" if name == "place" else "left", overflow="fold")
+    for row in shelf_rows(audit)[:MOST_EXPLAINED]:
+        table.add_row(str(row["position"] + 1), escape(row["item"]), escape("\n".join(reason_lines(row))))
     return table
 
 

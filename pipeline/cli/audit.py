@@ -32,6 +32,7 @@ def audit_requests(args: Namespace, root: Path) -> int:
         examples=args.examples,
         dataset=None if args.dataset is None else load_dataset(args.dataset),
         rescored=args.rescored,
+        explained=args.why,
     )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # what TensorFlow says of the processor isn't for whoever audits
     requests = list(dict.fromkeys(args.requests))

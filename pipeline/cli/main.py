@@ -457,6 +457,7 @@ def _audit(audit: argparse.ArgumentParser) -> None:
     )
     audit.add_argument("--index", metavar="DIR", help="folder of the log's indexes, where the log can't be written to (default: LOG/audit)")
     audit.add_argument("--no-scores", dest="rescored", action="store_false", help="don't compute the scores again, which loads TensorFlow")
+    audit.add_argument("--why", action="store_true", help="also say in words what raised and lowered each score, which takes seconds more")
     audit.add_argument("--html", metavar="FILE", help="write it as one HTML page too")
 
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from components.contract.errors import InputError
@@ -90,7 +90,7 @@ async def record(service: ServiceContext, body: EventsBody) -> dict[str, Any]:
 
 
 async def explain(service: ServiceContext, body: RankBody, call: CallContext) -> dict[str, Any]:
-    """Attribute each candidate's score to features.
+    """Attribute each candidate's score to features, and say in words what is true of those that count.
 
     Raises:
         InputError: the request is invalid.
@@ -108,6 +108,15 @@ async def explain(service: ServiceContext, body: RankBody, call: CallContext) ->
             "features": list(explanation.features),
             "attributions": explanation.attributions,
             "others": dict(explanation.others),
+            "reasons": [[asdict(reason) for reason in reasons] for reasons in explanation.reasons],
+            "pairs": [
+                {
+                    "above": request.candidates[pair.above],
+                    "below": request.candidates[pair.below],
+                    "reasons": [asdict(reason) for reason in pair.reasons],
+                }
+                for pair in explanation.pairs
+            ],
         }
     )
     return answer

@@ -151,7 +151,7 @@ async def _service(
     ranking = Ranking(dataset, settings, backends)
     return ServiceContext(
         ranking=ranking,
-        explainer=Explainer(settings, ranking=ranking, state=state.client, model=model),
+        explainer=Explainer(dataset, settings, ranking=ranking, state=state.client, model=model),
         intake=EventIntake(
             dataset,
             settings,

@@ -47,9 +47,9 @@ def from_value(message: Any) -> Any:
 
 
 def explain_response(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the response of `explain` as ExplainResponse takes it."""
+    """Return the response of `explain` as ExplainResponse takes it, which has the attributions without the words."""
     return {
-        **answer,
+        **{name: value for name, value in answer.items() if name not in ("reasons", "pairs")},
         "attributions": [{"values": row} for row in answer["attributions"]],
         "others": {name: {"values": [to_value(each) for each in values]} for name, values in answer["others"].items()},
     }

@@ -159,6 +159,22 @@ class AcceptedBody(BaseModel):
     accepted: int
 
 
+class ReasonBody(BaseModel):
+    """What a feature does to a score, and what is true of its value."""
+
+    feature: str
+    effect: float = Field(description="What it adds to the score's logit, or to the difference of two; below 0 it lowers it")
+    text: str = Field(description="What the values of this request show, in words")
+
+
+class PairBody(BaseModel):
+    """Why a candidate scores higher than the next one."""
+
+    above: str = Field(description="The candidate's id")
+    below: str = Field(description="The id of the next by score")
+    reasons: list[ReasonBody] = Field(description="What speaks most for the first, the greatest difference first")
+
+
 class ReasonsBody(BaseModel):
     """What each feature adds to each score."""
 
@@ -168,6 +184,8 @@ class ReasonsBody(BaseModel):
     features: list[str] = Field(description="Names of the attributions")
     attributions: list[list[float]] = Field(description="For each candidate, for each feature")
     others: dict[str, list[Any]] = Field(description="What else the model tells of each candidate")
+    reasons: list[list[ReasonBody]] = Field(description="For each candidate what says most of it, in words, the greatest effect first")
+    pairs: list[PairBody] = Field(description="In the order of the scores before rules, why each stands above the next")
 
 
 class ErrorBody(BaseModel):

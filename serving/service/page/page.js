@@ -230,20 +230,26 @@ function items(facts) {
   return facts.map(([name, value]) => made("li", {}, ...(name ? [made("i", { text: `${name} ` })] : []), value));
 }
 
-// The features that say most about each product: to the right what speaks for it, to the left what speaks against it.
-function reasons({ candidates, features, attributions }) {
-  const most = Math.max(...attributions.flat().map(Math.abs)) || 1;
+// What says most about each product, in words: to the right what speaks for it, to the left what speaks against it.
+// Below, what it has over the next one, where the rules left the two side by side.
+function reasons(told) {
+  const most = Math.max(0, ...told.reasons.flat().map((each) => Math.abs(each.effect))) || 1;
   const cards = new Map([...at("shelf").children].map((item) => [item.dataset.id, item]));
-  candidates.forEach((id, row) => {
-    const top = features.map((name, column) => [name, attributions[row][column]]).sort((one, other) => Math.abs(other[1]) - Math.abs(one[1]));
-    const lines = top.slice(0, REASONS).map(([name, value]) => {
+  const pairs = new Map(told.pairs.map((pair) => [pair.above, pair]));
+  told.candidates.forEach((id, row) => {
+    const lines = told.reasons[row].slice(0, REASONS).map(({ feature, effect: value, text }) => {
       const fill = made("i", { className: value < 0 ? "against" : "for" });
       const width = (50 * Math.abs(value)) / most;
       fill.style.left = `${value < 0 ? 50 - width : 50}%`;
       fill.style.width = `${width}%`;
-      const told = `${value < 0 ? "−" : "+"}${figure(Math.abs(value))}`;
-      return made("li", {}, made("span", { text: name, title: name }), made("span", { className: "bar" }, fill), made("span", { className: "value", text: told }));
+      const amount = `${value < 0 ? "−" : "+"}${figure(Math.abs(value))}`;
+      return made("li", {}, made("span", { text, title: `${feature}: ${text}` }), made("span", { className: "bar" }, fill), made("span", { className: "value", text: amount }));
     });
+    const pair = pairs.get(id);
+    const next = page.order[page.places.get(id) + 1];
+    if (pair && pair.below === next && pair.reasons.length) {
+      lines.push(made("li", { className: "above", text: `above the next: ${pair.reasons.map((each) => each.text).join("; ")}` }));
+    }
     cards.get(id)?.querySelector(".why").replaceChildren(...lines);
   });
 }

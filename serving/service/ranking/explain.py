@@ -1,17 +1,21 @@
-"""Explain scores by feature attributions, from the model's `explain` signature."""
+"""Explain scores by feature attributions, from the model's `explain` signature, and in words."""
 
+import asyncio
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from serving.client.model import ModelClient
 from serving.client.prediction import Check
+from serving.explanation.reasons import LOGITS, Pair, Reason, Reasons
+from serving.explanation.request_values import RequestValues
 from serving.service.ranking.ranking import Ranking, RankRequest
 from serving.service.rate_limit import ConcurrencyLimit
 from serving.service.settings import Settings
@@ -31,6 +35,8 @@ class Explanation:
         features: F names.
         attributions: [L, F].
         others: other outputs, [L, ...] by name, such as the logit and its baseline.
+        reasons: [L] what says most of each candidate, in words.
+        pairs: why each candidate scores higher than the next, in the order of the logits; none without those.
     """
 
     request: str
@@ -38,14 +44,17 @@ class Explanation:
     features: tuple[str, ...]
     attributions: NDArray[Any]
     others: Mapping[str, NDArray[Any]]
+    reasons: Sequence[Sequence[Reason]]
+    pairs: Sequence[Pair]
 
 
 @final
 class Explainer:
     """Explain requests of one shop."""
 
-    def __init__(self, settings: Settings, *, ranking: Ranking, state: StateClient, model: ModelClient) -> None:
+    def __init__(self, dataset: Dataset, settings: Settings, *, ranking: Ranking, state: StateClient, model: ModelClient) -> None:
         self._settings, self._ranking, self._state, self._model = settings, ranking, state, model
+        self._dataset, self._reasons = dataset, Reasons(dataset)
         self._limit = ConcurrencyLimit(settings.explain_at_once, "explanations")
 
     async def explain(self, rank_request: RankRequest, *, now_us: int, began_s: float, patience_s: float = math.inf) -> Explanation:
@@ -77,7 +86,19 @@ class Explainer:
         outputs = prediction.outputs
         features = tuple(name.decode("utf-8", "replace") for name in outputs[FEATURES][0].tolist())
         others = {name: values[0, :length] for name, values in sorted(outputs.items()) if name not in (FEATURES, ATTRIBUTIONS)}
-        return Explanation(request.request, prediction.version, features, outputs[ATTRIBUTIONS][0, :length], others)
+        attributions = outputs[ATTRIBUTIONS][0, :length]
+        values = RequestValues(self._dataset, inputs.tensors, length)
+        # Of 200 candidates it takes tens of milliseconds, in which other requests have to be answered.
+        reasons, pairs = await asyncio.to_thread(self._in_words, features, attributions, others, values)
+        return Explanation(request.request, prediction.version, features, attributions, others, reasons, pairs)
+
+    def _in_words(
+        self, features: Sequence[str], attributions: NDArray[Any], others: Mapping[str, NDArray[Any]], values: RequestValues
+    ) -> tuple[Sequence[Sequence[Reason]], Sequence[Pair]]:
+        names, effects = self._reasons.effects(features, attributions, others)
+        logits = others.get(LOGITS)
+        pairs = [] if logits is None or logits.ndim != 1 else self._reasons.of_neighbours(names, effects, logits, values)
+        return self._reasons.of_candidates(names, effects, values), pairs
 
 
 def _explanation_check(length: int) -> Check:

@@ -175,3 +175,12 @@ def test_a_decision_that_no_model_made_has_nothing_to_compute_again(store: Store
     changed_decisions(other, {"scores": None, "version": "", "degraded": "popularity (stable: timeout)"})
     (found,) = audited(other, store.root, "r1").by_request["r1"]
     assert (found.status, found.reason) == (Status.NO_MODEL, "popularity (stable: timeout)")
+
+
+def test_why_is_told_in_words_from_the_logged_features(store: Store, log: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "why.html"
+    assert main(["audit", "r2", "--log", str(log), "--store", str(store.root), "--why", "--json", "--html", str(page)]) == 0
+    rows = json.loads(capsys.readouterr().out)["audits"][0]["list"]
+    assert [row["reasons"][0]["text"] for row in rows] == ["price 40", "price 30"]
+    assert rows[0]["above"]["reasons"][0]["text"] == "dearer: 40 against 30"
+    assert "above p2: dearer: 40 against 30" in page.read_text()

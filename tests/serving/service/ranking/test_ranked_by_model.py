@@ -55,6 +55,21 @@ def test_reasons_come_from_the_models_explain(started: Started) -> None:
     np.testing.assert_allclose(told["others"]["logits"], np.log([30, 10]), atol=1e-6)
 
 
+def test_reasons_are_told_in_words_with_what_sets_neighbours_apart(started: Started) -> None:
+    told = started().post("/v1/explain", {"candidates": ["p2", "p0", "p4"]}).json
+    assert [[each["text"] for each in reasons] for reasons in told["reasons"]] == [
+        ["price 30"],
+        ["price 10, the cheapest of this list"],
+        ["price 50, the dearest of this list"],
+    ]
+    assert [(pair["above"], pair["below"], pair["reasons"][0]["text"]) for pair in told["pairs"]] == [
+        ("p4", "p2", "dearer: 50 against 30"),
+        ("p2", "p0", "dearer: 30 against 10"),
+    ]
+    assert told["reasons"][2][0]["effect"] == pytest.approx(np.log(50), abs=1e-6)
+    assert told["pairs"][0]["reasons"][0]["effect"] == pytest.approx(np.log(50) - np.log(30), abs=1e-6)
+
+
 def test_a_model_without_reasons_is_told_as_503_and_still_ranks(started: Started) -> None:
     service = started(label="previous")
     for _ in range(7):  # more failures than open a breaker
