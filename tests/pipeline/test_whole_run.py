@@ -197,6 +197,10 @@ def test_what_came_from_what_is_told_without_a_metadata_store(work: Path, first:
     assert (report["release"]["version"], report["release"]["content"], report["champion"]) == (1, manifest["content"], "baseline")
     assert report["dataset"]["sha256"] == manifest["dataset_digest"]
     assert report["data"]["window"] == first["ingestion"]["window"]
+    assert [(file["path"], file["bytes"]) for file in report["data"]["files"]] == [
+        (str(path), path.stat().st_size) for path in sorted((work / "shop" / "events").iterdir())
+    ]
+    assert "files" not in first["ingestion"]
     assert report["steps"]["Trainer"]["inputs"] == {
         "examples": "EventExampleGen.examples",
         "transform_graph": "Transform.transform_graph",

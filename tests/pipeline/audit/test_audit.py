@@ -4,18 +4,23 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tensorflow as tf
 
+from components.contract.columns import input_columns
 from components.contract.storage.object_store import Address
 from components.release.manifest import read_manifest
 from pipeline.audit.audit import AuditConfig, Audits, Status, audit
+from pipeline.audit.decision import Decision
+from pipeline.audit.facts import lineage_facts
 from pipeline.cli.main import main
 from serving.exposure.erase import request_erasure
 from tests.pipeline.audit.audited_shop import RULES, Store, logging_service, served_store
-from tests.serving.service.little_shop import ITEMS
+from tests.serving.service.little_shop import ITEMS, SHOP, dataset
 
 ASKED: dict[str, Any] = {"shopper": "a", "session": "s", "context": {"device": "mobile", "taste": [0.5, None]}, "places": 2}
 
@@ -184,3 +189,71 @@ def test_why_is_told_in_words_from_the_logged_features(store: Store, log: Path, 
     assert [row["reasons"][0]["text"] for row in rows] == ["price 40", "price 30"]
     assert rows[0]["above"]["reasons"][0]["text"] == "dearer: 40 against 30"
     assert "above p2: dearer: 40 against 30" in page.read_text()
+
+
+def test_the_lineage_goes_back_to_the_log_files_and_outlives_the_release(store: Store, log: Path, tmp_path: Path) -> None:
+    other = tmp_path / "store"
+    shutil.copytree(store.root, other)
+    report = other / "artifacts" / "SliceReport" / "report" / "16"
+    report.mkdir(parents=True)
+    document = {
+        "dataset": {"text": SHOP},
+        "data": {"root": "logs", "files": [{"path": f"logs/{n}.csv", "bytes": n} for n in range(1, 11)]},
+        "champion": "release 1",
+        "made_at": "2026-02-01T00:00:00+00:00",
+        "release": asdict(read_manifest(other / "releases" / "2")),
+        "artifacts": {"EventExampleGen.examples": "artifacts/EventExampleGen/examples/3"},
+    }
+    (report / "lineage.json").write_text(json.dumps(document))
+    (found,) = audited(log, other, "r1", rescored=False).by_request["r1"]
+    told = [text for _, text in lineage_facts(found)]
+    assert told[-10:] == [
+        "artifacts/EventExampleGen/examples/3",
+        *(f"logs/{n}.csv, {n} bytes" for n in range(1, 9)),
+        "and 2 more, all in --json",
+    ]
+    shutil.rmtree(other / "releases" / "2")
+    shutil.rmtree(other / "serving")
+    (gone,) = audited(log, other, "r1").by_request["r1"]
+    assert gone.status is Status.RELEASE_GONE
+    assert gone.release is not None
+    assert (gone.release.source, gone.release.dataset) == ("lineage", SHOP)
+    assert gone.release.manifest == read_manifest(store.root / "releases" / "2")
+
+
+def test_features_that_were_not_logged_are_taken_from_the_examples_of_an_ingestion(store: Store, log: Path, tmp_path: Path) -> None:
+    poorer = copied(log, tmp_path / "poorer")
+    changed_decisions(poorer, {"features": None})
+    (found,) = audited(log, store.root, "r1").by_request["r1"]
+    (tmp_path / "examples" / "Split-train").mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(tmp_path / "examples" / "Split-train" / "part-00000")) as out:
+        out.write(example_of(found.decision, ["p4", "p1"]).SerializeToString())
+    (again,) = audited(poorer, store.root, "r1", examples=str(tmp_path / "examples")).by_request["r1"]
+    assert again.status is Status.SAME
+    assert again.rescored is not None
+    assert (again.rescored.source, again.rescored.compared) == ("examples", 2)
+    assert [at for at, score in enumerate(again.rescored.scores) if score == score] == [1, 4]
+    (other,) = audited(poorer, store.root, "r2", examples=str(tmp_path / "examples")).by_request["r2"]
+    assert other.status is Status.NOT_LOGGED
+    assert "Nor does" in other.reason
+
+
+def example_of(decision: Decision, items: list[str]) -> tf.train.Example:
+    """The example of a decision's request with those candidates that were seen, as ingestion writes it."""
+    assert decision.features is not None
+    example = tf.train.Example()
+    columns: dict[str, list[Any]] = {"request": [decision.request], "item": items}
+    events = decision.features["n_history"][0]
+    for column in input_columns(dataset()):
+        (values,) = decision.features[column.name] if column.axis != "request" or column.size > 1 else [decision.features[column.name]]
+        if column.axis == "candidate":
+            values = [values[decision.items.index(item)] for item in items]
+        elif column.axis == "history":
+            values = values[:events]
+        columns[column.name] = [each for row in values for each in row] if column.size > 1 and column.axis == "candidate" else values
+    for name, values in columns.items():
+        if all(isinstance(value, str) for value in values):
+            example.features.feature[name].bytes_list.value.extend(value.encode() for value in values)
+        else:
+            example.features.feature[name].float_list.value.extend(float("nan") if value is None else value for value in values)
+    return example
