@@ -47,10 +47,10 @@ def measured(folder: Path, decisions: int, *, per_file: int, candidates: int) ->
     seconds = []
     for number in np.random.default_rng(1).integers(decisions, size=LOOKUPS).tolist():
         began = time.perf_counter()
-        found, _ = find_lines([folder], "decisions", "request", [_id(number)], index=None, say=lambda _: None)
+        lines, _ = find_lines([folder], "decisions", "request", [_id(number)], index=None, say=lambda _: None)
         seconds.append(time.perf_counter() - began)
-        if [line.row["time"] for line in found[_id(number)]] != [number]:
-            raise RuntimeError(f"expected the decision {number}, found {found}")
+        if [line.row["time"] for line in lines[_id(number)]] != [number]:
+            raise RuntimeError(f"expected the decision {number}, found {lines}")
     index_bytes = sum(path.stat().st_size for path in (folder / FOLDER).iterdir())
     log_bytes = sum(path.stat().st_size for path in folder.glob("decisions-*"))
     return Row(files, log_bytes, indexed_s, peak_kb / 1e3, index_bytes, float(np.median(seconds)), max(seconds))

@@ -121,11 +121,11 @@ def audit(config: AuditConfig, requests: Sequence[str], *, say: Say) -> Audits:
     if not searched.files + searched.open_files:
         raise InputError(f"{', '.join(map(str, config.logs))}: expected decisions-*.jsonl of an exposure log, found none")
     until_us = erasure_requests(folders)
-    kept = {request: [line for line in found if not _is_forgotten(line.row, until_us)] for request, found in lines.items()}
+    kept = {request: [line for line in matching if not _is_forgotten(line.row, until_us)] for request, matching in lines.items()}
     with ExitStack() as stack:
         auditor = _Auditor(config, folders, until_us, say, stack)
-        audits = {request: [auditor.audit(line) for line in found] for request, found in kept.items()}
-    return Audits(audits, searched, [request for request, found in lines.items() if len(found) > len(kept[request])])
+        audits = {request: [auditor.audit(line) for line in matching] for request, matching in kept.items()}
+    return Audits(audits, searched, [request for request, matching in lines.items() if len(matching) > len(kept[request])])
 
 
 def _is_forgotten(row: Mapping[str, Any], until_us: Mapping[str, int], *, user: str = "user", time: str = "time") -> bool:
@@ -217,10 +217,12 @@ class _Auditor:
             return None
         rows = EventRows(dataset)
         column = rows.columns
-        found, _ = find_lines(self._folders, INTERACTIONS, column["request"], [decision.request], index=self._config.index, say=self._say)
+        matching, _ = find_lines(
+            self._folders, INTERACTIONS, column["request"], [decision.request], index=self._config.index, say=self._say
+        )
         names = {value: name for name, value in rows.actions.items()}
         user, time = column["user"], column["time"]
-        kept = [line.row for line in found[decision.request] if not _is_forgotten(line.row, self._until_us, user=user, time=time)]
+        kept = [line.row for line in matching[decision.request] if not _is_forgotten(line.row, self._until_us, user=user, time=time)]
         return [
             Action(
                 names.get(row[column["action"]], row[column["action"]]),

@@ -50,9 +50,9 @@ def example_tensors(examples: str, decision: Decision, dataset: Dataset) -> Exam
         raise InputError(f"{examples}: expected ingestion's examples, folders Split-NAME, got none")
     for split in splits:
         for batch in batches(examples, split):
-            for found in computed_features(batch, dataset, {decision.request}):
-                if set(found.items) <= set(decision.items):  # else another list of that id
-                    return _tensors(found, decision, dataset)
+            for computed in computed_features(batch, dataset, {decision.request}):
+                if set(computed.items) <= set(decision.items):  # else another list of that id
+                    return _tensors(computed, decision, dataset)
     return None
 
 
@@ -61,18 +61,18 @@ def lacks_whole_list(taken: ExampleTensors, dataset: Dataset) -> bool:
     return len(taken.candidates) < taken.length and any(isinstance(feature, ListRelative) for feature in dataset.features)
 
 
-def _tensors(found: RequestFeatures, decision: Decision, dataset: Dataset) -> ExampleTensors:
-    candidates = [decision.items.index(item) for item in found.items]
+def _tensors(computed: RequestFeatures, decision: Decision, dataset: Dataset) -> ExampleTensors:
+    candidates = [decision.items.index(item) for item in computed.items]
     events = next((column.name for column in input_columns(dataset) if column.axis == "history"), None)
-    lengths = {"n_candidates": len(found.items), "n_history": 0 if events is None else len(found.columns.get(events, ()))}
+    lengths = {"n_candidates": len(computed.items), "n_history": 0 if events is None else len(computed.columns.get(events, ()))}
     # An example has the places that were shown; the request asked for those of the list as it was given.
-    given = [decision.first_position + candidate for candidate in candidates]
+    positions = [decision.first_position + candidate for candidate in candidates]
     tensors = {}
     for column in signature_columns(dataset):
         if column.name in lengths:
             tensors[column.name] = np.array([lengths[column.name]], np.int64)
         else:
-            tensors[column.name] = _array(given if column.name == "position" else found.columns[column.name], column)
+            tensors[column.name] = _array(positions if column.name == "position" else computed.columns[column.name], column)
     return ExampleTensors(tensors, candidates, len(decision.items))
 
 

@@ -87,7 +87,7 @@ def find_lines(
     Raises:
         OSError: a file can't be read, or an index can't be written.
     """
-    found: dict[str, list[LoggedLine]] = {request: [] for request in requests}
+    by_request: dict[str, list[LoggedLine]] = {request: [] for request in requests}
     searched = Searched()
     # First what is still written: a file that is completed meanwhile is then among the complete ones.
     still_open = [path for folder in folders for path in sorted(folder.glob(f"{kind}-*{OPEN}"))]
@@ -99,27 +99,27 @@ def find_lines(
             if files:
                 indexes.mkdir(mode=0o750, parents=True, exist_ok=True)
             for file in files:
-                _find_in_complete(file, indexes / f"{file.name}{SUFFIX}", field, found, searched)
+                _find_in_complete(file, indexes / f"{file.name}{SUFFIX}", field, by_request, searched)
                 say(f"{searched.files:,} of {total:,} files of {kind}, {searched.built:,} newly indexed")
             if index is None and indexes.is_dir():
                 remove_orphans(indexes, [path.name for path in folder.glob(f"*{COMPLETE}")])
         complete = {path.name for files in by_folder.values() for path in files}
         for file in still_open:
             if file.name.removesuffix(OPEN) + COMPLETE not in complete:
-                _find_in_open(file, field, found, searched)
-    return found, searched
+                _find_in_open(file, field, by_request, searched)
+    return by_request, searched
 
 
-def _find_in_complete(file: Path, index: Path, field: str, found: dict[str, list[LoggedLine]], searched: Searched) -> None:
+def _find_in_complete(file: Path, index: Path, field: str, by_request: dict[str, list[LoggedLine]], searched: Searched) -> None:
     before = index.stat().st_ino if index.exists() else None
     connection, facts = open_index(index, file, field)
     with closing(connection):
-        at = {request: offsets(connection, request) for request in found}
+        at = {request: offsets(connection, request) for request in by_request}
     searched.built += index.stat().st_ino != before
     searched.files, searched.lines = searched.files + 1, searched.lines + facts.lines
     searched.unreadable, searched.erased = searched.unreadable + facts.unreadable, searched.erased + facts.erased
     for request, begins in at.items():
-        found[request] += _lines_at(file, begins, request, field, facts)
+        by_request[request] += _lines_at(file, begins, request, field, facts)
 
 
 def _lines_at(file: Path, begins: Sequence[int], request: str, field: str, facts: IndexedFile) -> Iterator[LoggedLine]:
@@ -136,8 +136,8 @@ def _lines_at(file: Path, begins: Sequence[int], request: str, field: str, facts
                 yield LoggedLine(row, file, begin, facts.sha256)
 
 
-def _find_in_open(file: Path, field: str, found: dict[str, list[LoggedLine]], searched: Searched) -> None:
-    needles = {request: f'"{field}":{json.dumps(request)}'.encode() for request in found}
+def _find_in_open(file: Path, field: str, by_request: dict[str, list[LoggedLine]], searched: Searched) -> None:
+    needles = {request: f'"{field}":{json.dumps(request)}'.encode() for request in by_request}
     try:
         opened = file.open("rb")
     except FileNotFoundError:  # removed as empty, or completed after the complete files were listed: the next call finds it
@@ -150,7 +150,7 @@ def _find_in_open(file: Path, field: str, found: dict[str, list[LoggedLine]], se
                 searched.open_lines += 1
                 for request, needle in needles.items():
                     if needle in line and (row := json.loads(line)).get(field) == request:
-                        found[request].append(LoggedLine(row, file, offset, ""))
+                        by_request[request].append(LoggedLine(row, file, offset, ""))
             offset += len(line)
 
 

@@ -40,7 +40,7 @@ def audit_requests(args: Namespace, root: Path) -> int:
         progress.begin("Audit")
         audits = audit(config, requests, say=progress.say)
         progress.end("done")
-    every = [each for found in audits.by_request.values() for each in found]
+    every = [each for matching in audits.by_request.values() for each in matching]
     missing = _missing(audits)
     if args.html:
         write_atomically(Path(args.html), render_audits(every))
@@ -58,12 +58,12 @@ def audit_requests(args: Namespace, root: Path) -> int:
 def _missing(audits: Audits) -> dict[str, str]:
     """Say of each request that has no audit, why."""
     missing = {}
-    for request, found in audits.by_request.items():
+    for request, matching in audits.by_request.items():
         if request in audits.forgotten:
             missing[request] = (
                 "its shopper has asked to be forgotten: what is still in the log isn't shown, and goes when its files are complete"
             )
-        elif not found:
+        elif not matching:
             missing[request] = (
                 f"no decision has this id among {audits.searched.sentence('decisions')}; check the id, --log and its retention"
             )

@@ -13,19 +13,19 @@ from components.contract.base_model import duration_name
 from components.contract.columns import state_columns
 from components.contract.dataset import Dataset
 from components.contract.features import Category, Feature, History, Id, ListRelative, Multi, Number, StateFeature, Text, Vector
-from serving.explanation.phrases import LEAST_OTHERS, duration, figure, number_word, quoted, standing
+from serving.explanation.phrases import LEAST_OTHERS, duration, figure, number_word, quoted, rank_in_list
 from serving.explanation.request_values import RequestValues
 
 PRICES: Final = ("price", "_price")
 """How the name of a number ends that is called dear or cheap, rather than high or low."""
 
-_STANDINGS = {
+_RANKS = {
     2: "the highest of this list",
     1: "higher than most of this list",
     -1: "lower than most of this list",
     -2: "the lowest of this list",
 }
-_PRICE_STANDINGS = {
+_PRICE_RANKS = {
     2: "the dearest of this list",
     1: "dearer than most of this list",
     -1: "cheaper than most of this list",
@@ -83,7 +83,7 @@ class Claims:
             return f"{words} unknown"
         if known <= LEAST_OTHERS:
             return f"{words}: nothing to compare it with"
-        return self._standing(number, number, values, candidate) or f"{words} near the middle of this list"
+        return self._rank(number, number, values, candidate) or f"{words} near the middle of this list"
 
     def _number(self, feature: Number, words: str, values: RequestValues, candidate: int) -> str:
         value = float(values.value(feature.name, candidate))
@@ -91,13 +91,13 @@ class Claims:
             return f"{words} unknown"
         if feature.name == "position":
             return f"asked for at place {int(value) + 1}"
-        relative = self._standing(feature.name, feature.name, values, candidate) if feature.side == "item" else ""
+        relative = self._rank(feature.name, feature.name, values, candidate) if feature.side == "item" else ""
         return f"{words} {figure(value)}" + (f", {relative}" if relative else "")
 
     def _state(self, feature: StateFeature, values: RequestValues, candidate: int) -> str:
         column = self.column(feature)
         value = float(values.value(column, candidate))
-        relative = self._standing(column, feature.name, values, candidate) if feature.side == "item" else ""
+        relative = self._rank(column, feature.name, values, candidate) if feature.side == "item" else ""
         said = _measures(feature)[feature.measure](value)
         if feature.measure in ("count", "rate"):
             said += f" (half-life {duration_name(self._longest(feature))})"
@@ -113,24 +113,24 @@ class Claims:
     def _longest(self, feature: StateFeature) -> float:
         return max(self._dataset.half_lives_of(feature))
 
-    def _standing(self, column: str, name: str, values: RequestValues, candidate: int) -> str:
-        table = _PRICE_STANDINGS if is_price(name) else _STANDINGS
-        return table.get(standing(values.numbers(column), candidate), "")
+    def _rank(self, column: str, name: str, values: RequestValues, candidate: int) -> str:
+        table = _PRICE_RANKS if is_price(name) else _RANKS
+        return table.get(rank_in_list(values.numbers(column), candidate), "")
 
     def _match(self, field: str, values: RequestValues, candidate: int) -> str:
-        found = values.matches(field, candidate)
-        if not found.events:
+        matches = values.matches(field, candidate)
+        if not matches.events:
             return "nothing is known of what this shopper did"
         subject = "this very product" if field == "item" else f"this {field.replace('_', ' ')}"
-        last = "the shopper's last action" if found.events == 1 else f"the shopper's last {found.events} actions"
-        one = found.events == 1
-        if not found.matching:
+        last = "the shopper's last action" if matches.events == 1 else f"the shopper's last {matches.events} actions"
+        one = matches.events == 1
+        if not matches.matching:
             return f"{last} wasn't on {subject}" if one else f"none of {last} was on {subject}"
-        said = f"{last} was on {subject}" if one else f"{number_word(found.matching)} of {last} on {subject}"
+        said = f"{last} was on {subject}" if one else f"{number_word(matches.matching)} of {last} on {subject}"
         when = "in this visit" if values.has_visit else f"in the last {self._gap}"
-        if found.recent == found.matching:
+        if matches.recent == matches.matching:
             return f"{said}, {when}"
-        return said + (f", {number_word(found.recent)} of them {when}" if found.recent else "")
+        return said + (f", {number_word(matches.recent)} of them {when}" if matches.recent else "")
 
     def _past(self, values: RequestValues) -> str:
         return f"what the shopper did: {values.events} actions known" if values.events else "nothing is known of what this shopper did"

@@ -33,7 +33,7 @@ def quoted(text: str) -> str:
     return f'"{text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"}"'
 
 
-def standing(values: NDArray[np.float64], candidate: int) -> int:
+def rank_in_list(values: NDArray[np.float64], candidate: int) -> int:
     """Compare a candidate's number with the others that have one.
 
     Returns:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from components.contract.load import parse_dataset
 from serving.explanation.claims import Claims
 from serving.explanation.differences import Differences
-from serving.explanation.phrases import duration, figure, number_word, standing
+from serving.explanation.phrases import duration, figure, number_word, rank_in_list
 from serving.explanation.reasons import Reasons
 from serving.explanation.request_values import RequestValues
 
@@ -76,7 +76,7 @@ def candidates(tensors: dict[str, NDArray[Any]]) -> tuple[RequestValues, int]:
     return RequestValues(DATASET, tensors, length), length
 
 
-STANDINGS = {
+RANKS = {
     "the cheapest of": lambda own, others: all(own < other for other in others),
     "cheaper than most of": lambda own, others: sum(own < other for other in others) * 2 > len(others),
     "dearer than most of": lambda own, others: sum(own > other for other in others) * 2 > len(others),
@@ -98,10 +98,10 @@ def test_what_is_said_of_a_number_in_its_list_is_so(tensors: dict[str, NDArray[A
         for candidate in range(length):
             said = Claims(DATASET).claim(name, values, candidate)
             own, others = known[candidate], [each for at, each in enumerate(known) if at != candidate and not math.isnan(each)]
-            claimed = [phrase for phrase in STANDINGS if phrase in said]
+            claimed = [phrase for phrase in RANKS if phrase in said]
             for phrase in claimed:
                 assert len(others) >= 2
-                assert STANDINGS[phrase](own, others), (said, known)
+                assert RANKS[phrase](own, others), (said, known)
             assert math.isnan(own) == ("unknown" in said)
             if name == "weight" and not math.isnan(own):
                 assert float(said.split()[1].replace(",", "")) == pytest.approx(own, rel=1e-3, abs=1e-3)
@@ -232,7 +232,7 @@ def test_sentences_read_as_a_merchandiser_would_say_them() -> None:
     ],
 )
 def test_most_is_more_than_half_of_at_least_two_others(values: list[float], candidate: int, expected: int) -> None:
-    assert standing(np.array(values, np.float64), candidate) == expected
+    assert rank_in_list(np.array(values, np.float64), candidate) == expected
 
 
 def test_a_duration_is_in_its_largest_unit() -> None:
