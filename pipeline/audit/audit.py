@@ -180,11 +180,11 @@ class _Auditor:
     def _rescore(self, decision: Decision, release: ReleaseFacts | None) -> tuple[Status, str, Rescored | None]:
         if decision.scores is None or release is None:
             return Status.NO_MODEL, decision.degraded, None
-        if not self._config.rescored:
-            return Status.NOT_ASKED, "", None
         if release.gone:
             there = ", ".join(map(str, release.there)) or "none"
             return Status.RELEASE_GONE, f"release {release.version} isn't in {self._config.store}; there: {there}", None
+        if not self._config.rescored:
+            return Status.NOT_ASKED, "", None
         if fault := release.fault_at(decision.time_us):
             return Status.DIFFERENT, fault, None
         if decision.features is not None:
@@ -203,7 +203,7 @@ class _Auditor:
             return Status.NOT_LOGGED, f"{_NOT_LOGGED} To take them from examples the dataset file is needed: give it by --dataset.", None
         self._say("looks for the request in the examples")
         taken = example_tensors(examples, decision, dataset)
-        if taken is None:
+        if taken is None or not taken.candidates:
             return Status.NOT_LOGGED, f"{_NOT_LOGGED} Nor does {examples} have the request.", None
         if lacks_whole_list(taken, dataset):
             reason = "The examples have only the candidates that were seen, and features of the kind `list` compare all that were ranked."
@@ -222,6 +222,8 @@ class _Auditor:
         )
         names = {value: name for name, value in rows.actions.items()}
         user, time = column["user"], column["time"]
+        if missing := {name for line in matching[decision.request] for name in column.values() if name not in line.row}:
+            raise InputError(f"{self._folders[0]}: expected the columns {sorted(missing)} in interactions; name the log's --dataset")
         kept = [line.row for line in matching[decision.request] if not _is_forgotten(line.row, self._until_us, user=user, time=time)]
         return [
             Action(

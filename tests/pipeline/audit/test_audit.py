@@ -135,6 +135,8 @@ def test_a_release_that_was_pruned_is_said_to_be_gone_with_what_is_known_of_it(
     assert told["release"]["digest"] == read_manifest(store.root / "releases" / "2").content
     assert told["release"]["known_from"] == "removed"
     assert told["release"]["there"] == [3]
+    assert main(["audit", "r1", "--log", str(log), "--store", str(other), "--no-scores"]) == 22
+    capsys.readouterr()
     shutil.rmtree(other / "releases" / "removed")
     assert main(["audit", "r1", "--log", str(log), "--store", str(other), "--json"]) == 22
     assert json.loads(capsys.readouterr().out)["audits"][0]["release"]["manifest"] is None
