@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import final
 
+import numpy as np
+
 from components.contract.dataset import Dataset
 from components.contract.features import History, ListRelative, Multi, Number, StateFeature, Text, Vector
 from serving.explanation.claims import MATCH, Claims, is_price
@@ -41,7 +43,7 @@ class Differences:
             return self._claims.claim(name, values, above)
         match feature:
             case ListRelative(of=number):
-                return _numbers(number, values, number, above, below)
+                return _ranks(number, values, above, below)
             case Number():
                 return _numbers(feature.name, values, feature.name, above, below)
             case StateFeature():
@@ -72,6 +74,18 @@ def _numbers(name: str, values: RequestValues, column: str, above: int, below: i
     if not is_price(name) or math.isnan(first) or math.isnan(second):
         return f"{words} {against}"
     return f"{'cheaper' if first < second else 'dearer'}: {against}"
+
+
+def _ranks(name: str, values: RequestValues, above: int, below: int) -> str:
+    """Say how many of the other candidates each of two beats: by being cheaper, or higher."""
+    words, numbers = name.replace("_", " "), values.numbers(name)
+    if np.isnan(numbers[[above, below]]).any():
+        return _numbers(name, values, name, above, below)
+    if is_price(name):
+        first, second = (int((numbers > numbers[candidate]).sum()) for candidate in (above, below))
+        return f"cheaper than {first} of the others against {second}"
+    first, second = (int((numbers < numbers[candidate]).sum()) for candidate in (above, below))
+    return f"{words} higher than {first} of the others against {second}"
 
 
 def _state(feature: StateFeature, values: RequestValues, column: str, above: int, below: int) -> str:

@@ -19,7 +19,7 @@ EVENTS, LOGITS = "events", "logits"  # outputs of `explain`, beside the attribut
 
 @dataclass(frozen=True)
 class Reason:
-    """What a feature adds to a candidate's logit, and what is true of its value."""
+    """What a feature adds to a candidate's logit, compared with others of the list, and what is true of its value."""
 
     feature: str
     effect: float
@@ -65,14 +65,18 @@ class Reasons:
         return every, effects
 
     def of_candidates(self, names: Sequence[str], effects: NDArray[np.float64], values: RequestValues) -> list[tuple[Reason, ...]]:
-        """Return for each of L candidates the reasons of the greatest effect, either way."""
+        """Return for each of L candidates what sets it apart from the list: the greatest effects, either way, less the list's mean.
+
+        What a feature of the request adds to all candidates alike orders none of them. A single candidate has its effects.
+        """
+        apart = effects - effects.mean(axis=0) if len(effects) > 1 else effects
         return [
             tuple(
                 Reason(names[at], float(row[at]), self._claims.claim(names[at], values, candidate))
                 for at in np.argsort(-np.abs(row), kind="stable")[:MOST_REASONS].tolist()
                 if row[at]
             )
-            for candidate, row in enumerate(effects)
+            for candidate, row in enumerate(apart)
         ]
 
     def of_neighbours(self, names: Sequence[str], effects: NDArray[np.float64], logits: NDArray[Any], values: RequestValues) -> list[Pair]:

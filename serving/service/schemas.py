@@ -163,7 +163,7 @@ class ReasonBody(BaseModel):
     """What a feature does to a score, and what is true of its value."""
 
     feature: str
-    effect: float = Field(description="What it adds to the score's logit, or to the difference of two; below 0 it lowers it")
+    effect: float = Field(description="What it adds to the score's logit, less its mean over the candidates; or to the difference of two")
     text: str = Field(description="What the values of this request show, in words")
 
 

@@ -230,7 +230,7 @@ function items(facts) {
   return facts.map(([name, value]) => made("li", {}, ...(name ? [made("i", { text: `${name} ` })] : []), value));
 }
 
-// What says most about each product, in words: to the right what speaks for it, to the left what speaks against it.
+// What sets each product apart from this list, in words: to the right what speaks for it, to the left what speaks against it.
 // Below, what it has over the next one, where the rules left the two side by side.
 function reasons(told) {
   const most = Math.max(0, ...told.reasons.flat().map((each) => Math.abs(each.effect))) || 1;

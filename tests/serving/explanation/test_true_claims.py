@@ -134,10 +134,14 @@ def test_why_one_stands_above_another_names_what_differs(tensors: dict[str, NDAr
     values, _ = candidates(tensors)
     differences = Differences(DATASET, Claims(DATASET))
     first, second = tensors["price"][0, :2].tolist()
-    said = differences.difference("price_in_list", values, 0, 1)
+    said = differences.difference("price", values, 0, 1)
     assert (first < second) == said.startswith("cheaper: ")
     assert (first > second) == said.startswith("dearer: ")
     assert (first == second) == said.startswith("the same price")
+    if not math.isnan(first) and not math.isnan(second):
+        prices = tensors["price"][0, : values.length]
+        beaten = [int((prices > own).sum()) for own in (first, second)]
+        assert differences.difference("price_in_list", values, 0, 1) == f"cheaper than {beaten[0]} of the others against {beaten[1]}"
     brands = [brand.decode() or "unknown" for brand in tensors["brand"][0, :2]]
     assert differences.difference("brand", values, 0, 1) in (
         f"brand {brands[0]} against {brands[1]}",
@@ -160,7 +164,8 @@ def test_reasons_are_those_of_the_greatest_effect_and_differences_those_that_fav
     names, effects = reasons.effects(NAMES, rng.normal(size=(length, len(NAMES))), {"events": rng.normal(size=(length, 4))})
     assert names == [*NAMES, "history"]
     for candidate, chosen in enumerate(reasons.of_candidates(names, effects, values)):
-        assert [abs(each.effect) for each in chosen] == sorted(np.abs(effects[candidate]).tolist(), reverse=True)[:5]
+        apart = effects[candidate] - effects.mean(axis=0)
+        assert [abs(each.effect) for each in chosen] == sorted(np.abs(apart).tolist(), reverse=True)[:5]
         assert all(each.text for each in chosen)
     logits = effects.sum(axis=1)
     for pair in reasons.of_neighbours(names, effects, logits, values):
@@ -210,7 +215,7 @@ def test_sentences_read_as_a_merchandiser_would_say_them() -> None:
         "brand": "brand Alder against Kelso",
         "tags": 'tags "new, sale" against none',
         "price": "cheaper: 12.5 against 20",
-        "price_in_list": "cheaper: 12.5 against 20",
+        "price_in_list": "cheaper than 2 of the others against 1",
         "weight": "weight 1 against unknown",
         "ctr": "click per impression: 4.2% against 3.1%",
         "clicks": "clicks so far: 12 against 3",

@@ -58,9 +58,10 @@ def test_the_shelf_is_what_the_service_answers_with_scores_and_reasons(started: 
     expect(page.locator("#interactions")).to_have_text("A stranger: no interactions yet.")
     told = service.post("/v1/explain", {"candidates": BEST_FIRST, "shopper": "a"}).json
     first = page.locator("#shelf > li").first.locator(".why li")
-    expect(first.first).to_contain_text(f"price 60, the dearest of this list+{told['attributions'][0][0]:.3f}")
+    expect(first.first).to_contain_text(f"price 60, the dearest of this list+{told['reasons'][0][0]['effect']:.3f}")
     width = first.first.locator(".bar i").evaluate("bar => parseFloat(bar.style.width)")
-    assert width == pytest.approx(50)  # the largest of all: the whole right half
+    effects = [reasons[0]["effect"] for reasons in told["reasons"]]
+    assert width == pytest.approx(50 * effects[0] / max(map(abs, effects)), rel=1e-3)  # the largest of all has the whole half
     expect(first.last).to_have_text("above the next: dearer: 60 against 50")
 
 
