@@ -59,7 +59,7 @@ def _list(audit: Audit) -> Table:
 
 def _why(audit: Audit) -> Table:
     table = Table(header_style="bold", title="Why", title_justify="left", show_lines=True)
-    for name in ("place", "item", "what raised (+) or lowered (-) its score most"):
+    for name in ("place", "item", "what sets it apart: raises (+) or lowers (-) its score"):
         table.add_column(name, justify="right" if name == "place" else "left", overflow="fold")
     for row in shelf_rows(audit)[:MOST_EXPLAINED]:
         table.add_row(str(row["position"] + 1), escape(row["item"]), escape("\n".join(reason_lines(row))))
