@@ -346,6 +346,8 @@ def roi(args: Namespace) -> None:
     from pipeline.cli.roi import roi as show_return
 
     show_return(args)
+
+
 def audit(args: Namespace) -> int:
     """Trace logged decisions, and compute their scores again; returns the exit code: `shelfrank audit`."""
     from pipeline.cli.audit import audit_requests

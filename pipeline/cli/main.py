@@ -431,6 +431,8 @@ def _experiment(experiment: argparse.ArgumentParser) -> None:
         default="experiments",
         help="folder of the reports: DIR/NAME has an experiment's page and JSON, DIR/index.html lists all (default: experiments)",
     )
+
+
 def _audit(audit: argparse.ArgumentParser) -> None:
     audit.epilog = (
         "exit codes: 0 found, and the scores are those that the release computes (or no model gave any); 1 failure, 2 bad input;"
