@@ -1,6 +1,7 @@
 """The policies: never, nightly in full, and the product's own decisions, day by day."""
 
 import shutil
+from bisect import bisect
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -15,17 +16,17 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from benchmarks.quarter.shop import Quarter, Shop
 from benchmarks.quarter.training import InProcessTrainer, Workshop
-from components.contract.dataset import Dataset
 from components.drift.check import Window
 from components.drift.decision import Action
-from components.drift.report.build_report import Subject, build_report
+from components.drift.horizons import DAY_US, TASTE_DAYS, nested, starts
+from components.drift.report.build_report import Subject, build_joint_report
 from components.drift.report.drift_report import DriftReport
 from components.drift.sketch.example_block import request_block
-from components.drift.sketch.quality_sums import RankedLists
+from components.drift.sketch.quality_sums import QualitySums, RankedLists, cells
 from components.drift.sketch.sketch_file import FILE as SKETCH
 from components.drift.sketch.sketch_file import read_sketch
 from components.drift.sketch.window_sketch import ColumnValues, RequestBlock
-from components.evaluation.metrics.arrow_columns import candidate_values
+from components.evaluation.metrics.arrow_columns import candidate_values, shoppers
 from components.evaluation.tfma.saved_model_scorer import SavedModelScorer
 from components.release.labels import in_force, label_first
 from components.release.manifest import read_manifest
@@ -39,7 +40,7 @@ from pipeline.retrain.retrainer import RetrainConfig, Retrainer, lift
 from pipeline.retrain.schedule import Every
 from pipeline.retrain.triggers import DriftTrigger, FollowUpTrigger, ScheduleTrigger
 
-_SLICES = ("device", "segment")  # those of requests
+_SLICES = ("device", "segment")  # those of requests; tastes are by each of them and the category
 RUN_AT = timedelta(hours=1)  # after midnight: the day's labels have come by then
 LIFT_AFTER = timedelta(days=1)
 
@@ -152,21 +153,32 @@ class Ours:
         return Night("", decision) if cycle is None else Night(_text(cycle), decision + _why(cycle))
 
     def _check(self, day: int) -> DriftReport:
-        """Check a day as `shelfrank drift --log` does, with the features of all requests in the log.
-
-        The reference of scores and quality is what the release has served before that day.
-        """
-        release = self.model()
+        """Check the days up to this one as `shelfrank drift --log` does, with the features of all requests in the log."""
+        release, dataset = self.model(), self._workshop.dataset
         made = datetime.fromisoformat(read_manifest(release).data_window["last event"])
-        before, window = Window(), Window()
-        for each in range((made - self._quarter.midnight(0)).days, day + 1):
-            target = window if each == day else before
-            block, lists = served(self._workshop.shop.day(each), scores_of(self._workshop.folder, each), self._workshop.dataset)
-            target.sketch.add(block)
-            target.quality.add(lists)
-        reference = with_service(read_sketch(release / SKETCH), before)
-        subject = Subject(release=f"release {release.name}", reference=reference, window=window)
-        return build_report(subject, self._workshop.dataset, now_s=self._clock().timestamp())
+        since = max(made, Ledger(self._config.folder).history().lifted_at or made)
+        first = (since - self._quarter.midnight(0)).days
+        times_us = {each: round(self._quarter.midnight(each).timestamp() * 1e6) for each in range(day + 2)}
+        edges = starts(dataset.drift.horizons, since_us=times_us[first], end_us=times_us[day + 1])
+        parts, tastes = [Window() for _ in range(len(edges) + 1)], QualitySums()
+        for each, time_us in times_us.items():
+            if each > day or time_us < min(times_us[first], edges[0] - TASTE_DAYS * DAY_US):
+                continue
+            batch = day_of(self._workshop.shop.day(each))
+            lists = ranked_lists(batch, scores_of(self._workshop.folder, each))
+            if time_us < edges[0]:
+                tastes.add_cells(lists)
+            if each >= first:
+                part = parts[bisect(edges, time_us)]
+                part.sketch.add(with_scores(request_block(batch, dataset), lists))
+                part.quality.add(lists)
+        parts[0].quality.by_cell = tastes.by_cell
+        reference, name = read_sketch(release / SKETCH), f"release {release.name}"
+        subjects = [
+            Subject(release=name, reference=with_service(reference, before), window=window)
+            for before, window in nested(parts[0], parts[1:])
+        ]
+        return build_joint_report(subjects, dataset, now_s=self._clock().timestamp())
 
 
 def serve(policy: Policy, shop: Shop, folder: Path, day: int) -> Scores:
@@ -196,15 +208,22 @@ def day_of(file: Path) -> pa.RecordBatch:
     return ExamplesToRecordBatchDecoder().DecodeBatch(records)
 
 
-def served(file: Path, scores: Scores, dataset: Dataset) -> tuple[RequestBlock, RankedLists]:
-    """Return a day as the drift check takes it from the service's log."""
-    batch = day_of(file)
-    block = request_block(batch, dataset)
+def ranked_lists(batch: pa.RecordBatch, scores: Scores) -> RankedLists:
+    """Return a day's lists as the drift check takes them from the service's log."""
     labels, lengths = candidate_values(batch, "label")
-    requests = np.repeat(np.arange(len(lengths)), lengths)
-    block = RequestBlock(block.shoppers, block.times_us, (*block.columns, ColumnValues(SCORE, scores, requests)))
+    users, times_us = shoppers(batch), batch.column("time").flatten().to_numpy(zero_copy_only=False)
+    assert users is not None
     slices = {name: [value[0].decode() if value else "" for value in batch.column(name).to_pylist()] for name in _SLICES}
-    return block, RankedLists(block.shoppers, block.times_us, lengths, scores, labels, slices)
+    rows = pa.array(np.repeat(np.arange(len(lengths)), lengths))
+    of_candidates = batch.column("category").flatten()
+    pairs = {(name, "category"): cells(pa.array(values, pa.binary()).take(rows), of_candidates) for name, values in slices.items()}
+    return RankedLists(users, times_us, lengths, scores, labels, slices, pairs)
+
+
+def with_scores(block: RequestBlock, lists: RankedLists) -> RequestBlock:
+    """Return a day's requests with the column of their scores."""
+    requests = np.repeat(np.arange(len(lists.row_lengths)), lists.row_lengths)
+    return RequestBlock(block.shoppers, block.times_us, (*block.columns, ColumnValues(SCORE, lists.scores, requests)))
 
 
 def _text(cycle: Cycle) -> str:

@@ -109,6 +109,17 @@ class Drift(Strict):
         default=0.05, gt=0, lt=1, description="Share of false ones among the changes that are called significant, over all columns"
     )
     freeze: bool = Field(default=True, description="A decision to freeze ends a run before training; false: it is only reported")
+    horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1, 3, 7),
+        min_length=1,
+        description="So many days at the end of the service's log are each judged as a window, in ascending order",
+    )
+
+    @model_validator(mode="after")
+    def _ascending(self) -> "Drift":
+        if list(self.horizons) != sorted(set(self.horizons)):
+            raise ValueError(f"expected `horizons` in ascending order, each once, got {list(self.horizons)}")
+        return self
 
 
 class Dataset(Strict):

@@ -13,9 +13,11 @@ from components.drift.decision import Action
 from components.drift.report.html_page import render
 from components.drift.report.node_exporter import metrics_text
 from components.drift.report.table import print_drift
+from pipeline.cli.retrain import FOLDER
 from pipeline.drift.check_drift import DriftConfig, check_drift
 from pipeline.results.atomic_write import write_atomically
 from pipeline.results.result import read_result
+from pipeline.retrain.ledger import Ledger
 from pipeline.terminal.console import console, print_json
 from pipeline.terminal.display import display
 from pipeline.terminal.exit_code import EXIT_FROZEN
@@ -42,6 +44,7 @@ def drift(args: Namespace, releases: "Path | Address") -> int:
         examples=args.examples,
         from_us=_moment("from", args.from_time),
         until_us=_moment("until", args.until_time),
+        lifted_us=_lifted_us(releases),
         importance=_importance(releases),
     )
     with display(sys.stderr) as progress:
@@ -68,6 +71,12 @@ def _moment(option: str, text: str | None) -> int | None:
     except ValueError:
         raise InputError(f"--{option}: expected a time such as 2026-01-31 or 2026-01-31T06:00, got {text!r}") from None
     return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1e6)
+
+
+def _lifted_us(releases: "Path | Address") -> int:
+    """Return when a freeze of the retraining beside the releases was last lifted, 0 where none was."""
+    lifted_at = Ledger(releases.parent / FOLDER).history().lifted_at if isinstance(releases, Path) else None
+    return round(lifted_at.timestamp() * 1e6) if lifted_at else 0
 
 
 def _importance(releases: "Path | Address") -> dict[int, dict[str, float]]:

@@ -11,13 +11,14 @@ from components.contract.errors import InputError
 from components.contract.storage.object_store import Address
 from components.drift.check import Window
 from components.drift.faults.log_faults import DELAY
-from components.drift.report.build_report import Subject, build_report
+from components.drift.horizons import nested, starts
+from components.drift.report.build_report import Subject, build_joint_report
 from components.drift.report.drift_report import DriftReport
 from components.drift.serving_skew import RequestFeatures, Skew, compare_features
 from components.drift.sketch.sketch_file import FILE, read_sketch
 from components.drift.sketch.window_sketch import WindowSketch
 from components.release.labels import check_there, in_force
-from pipeline.drift.read_log import LogSpan, Say, read_log
+from pipeline.drift.read_log import LogSpan, Say, last_decision_us, read_log
 from pipeline.drift.request_features import compared_columns, computed_features
 from pipeline.drift.served_requests import SCORE
 
@@ -35,8 +36,10 @@ class DriftConfig:
         release: whose window is the reference; None: the one labelled `stable`, or else the newest.
         log: the service's log; None: the window is of `examples`.
         examples: folder of ingestion's examples; with a log, what its features are compared with value by value.
-        from_us: start of the window, microseconds since 1970; None: the end of the release's window.
+        from_us: start of the window, microseconds since 1970; None: of a log as many windows as the dataset file has horizons,
+            of examples all since the end of the release's window.
         until_us: its end; None: all there is.
+        lifted_us: when a person last lifted a freeze; what the log holds from before isn't looked at again.
         importance: by release, the drop of AUC without each feature, where it is known.
     """
 
@@ -47,6 +50,7 @@ class DriftConfig:
     examples: str | None = None
     from_us: int | None = None
     until_us: int | None = None
+    lifted_us: int = 0
     importance: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
 
@@ -60,28 +64,47 @@ def check_drift(config: DriftConfig, *, say: Say) -> DriftReport:
     version = _version(config)
     reference = _reference(config.releases, version)
     end_us = (max(reference.hours) + 1) * _HOUR_US if reference.hours else 0
-    from_us = end_us if config.from_us is None else config.from_us
-    until_us = _END_US if config.until_us is None else config.until_us
+    name, importance = f"release {version}", config.importance.get(version, {})
+    if config.log is None:
+        window = _examples(config, *_checked(end_us if config.from_us is None else config.from_us, config.until_us))
+        subjects = [Subject(release=name, reference=Window(reference), window=window, importance=importance)]
+    else:
+        span = _span(config, config.log, end_us)
+        read = read_log(config.log, config.dataset, span, version=version, say=say)
+        skew = None if config.examples is None else _skew(config, read.sent)
+        subjects = [
+            Subject(
+                release=name,
+                reference=with_service(reference, before),
+                window=window,
+                left_out=read.left_out,
+                counts=read.counts,
+                importance=importance,
+                skew=skew,
+            )
+            for before, window in nested(read.before, read.parts)
+        ]
+    return build_joint_report(subjects, config.dataset, now_s=time.time())
+
+
+def _checked(from_us: int, until_us: int | None) -> tuple[int, int]:
+    until_us = _END_US if until_us is None else until_us
     if from_us >= until_us:
         raise InputError(f"expected a window that ends after it begins, got {from_us:,} to {until_us:,} us since 1970")
-    importance = config.importance.get(version, {})
-    name = f"release {version}"
-    if config.log is None:
-        window = _examples(config, from_us, until_us)
-        subject = Subject(release=name, reference=Window(reference), window=window, importance=importance)
-    else:
-        span = LogSpan(min(end_us, from_us), from_us, until_us)
-        read = read_log(config.log, config.dataset, span, version=version, say=say)
-        subject = Subject(
-            release=name,
-            reference=with_service(reference, read.before),
-            window=read.window,
-            left_out=read.left_out,
-            counts=read.counts,
-            importance=importance,
-            skew=None if config.examples is None else _skew(config, read.sent),
-        )
-    return build_report(subject, config.dataset, now_s=time.time())
+    return from_us, until_us
+
+
+def _span(config: DriftConfig, log: Path, end_us: int) -> LogSpan:
+    """Return the window that is asked for; else those of the dataset file's horizons, up to the last decision's hour."""
+    if config.from_us is not None:
+        from_us, until_us = _checked(config.from_us, config.until_us)
+        return LogSpan(min(end_us, from_us), from_us, until_us)
+    since_us = max(end_us, config.lifted_us)
+    last_us = last_decision_us(log) if config.until_us is None else config.until_us - 1
+    _, until_us = _checked(since_us, config.until_us)
+    ends_us = since_us if last_us is None else (last_us // _HOUR_US + 1) * _HOUR_US
+    first, *cuts = starts(config.dataset.drift.horizons, since_us=since_us, end_us=ends_us)
+    return LogSpan(since_us, first, until_us, tuple(cuts))
 
 
 def _version(config: DriftConfig) -> int:

@@ -60,10 +60,10 @@ class ServedRequests:
         dataset: of the log.
         interactions: of the same log.
         counts: takes what was read and what was dropped.
-        version: of the release whose scores are taken, as the log writes it.
+        version: of the release whose scores are taken, as the log writes it; None: of whichever release answered.
     """
 
-    def __init__(self, dataset: Dataset, interactions: Interactions, counts: "Counter[str]", *, version: str) -> None:
+    def __init__(self, dataset: Dataset, interactions: Interactions, counts: "Counter[str]", *, version: str | None) -> None:
         self._dataset, self._interactions, self._counts, self._version = dataset, interactions, counts, version
         texts = {column.name for column in input_columns(dataset) if column.axis == "request" and column.dtype == "string"}
         self._slices = tuple(names[0] for names in dataset.slices if len(names) == 1 and names[0] in texts)
@@ -173,7 +173,8 @@ class ServedRequests:
     def _scores(self, decisions: pa.Table, seen: SeenCandidates) -> NDArray[np.float32]:
         """Return the release's scores of the seen candidates, NaN where it didn't answer."""
         starts, lengths = _extents(decisions["scores"])
-        lengths = np.where(pc.equal(decisions["version"], self._version).fill_null(False).to_numpy(), lengths, 0)
+        if self._version is not None:
+            lengths = np.where(pc.equal(decisions["version"], self._version).fill_null(False).to_numpy(), lengths, 0)
         scores = np.append(_flat(decisions["scores"]).to_numpy(zero_copy_only=False).astype(np.float32), np.float32(np.nan))
         at = np.where(seen.candidates < lengths[seen.requests], starts[seen.requests] + seen.candidates, len(scores) - 1)
         return scores[at]

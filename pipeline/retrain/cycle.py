@@ -68,6 +68,7 @@ class Cycle:
         reason: of the outcome.
         ended: when that was.
         lifted: of a freeze, why a person lifted it; "" while it lasts.
+        lifted_at: when that was.
     """
 
     number: int
@@ -93,6 +94,7 @@ class Cycle:
     reason: str = ""
     ended: datetime | None = None
     lifted: str = ""
+    lifted_at: datetime | None = None
 
     @property
     def run_id(self) -> str:
@@ -215,7 +217,7 @@ def with_line(cycle: Cycle, line: Mapping[str, Any]) -> Cycle:
         case Event.ENDED:
             return replace(cycle, ended=time, outcome=Outcome(line["outcome"]), reason=line["reason"])
         case Event.LIFTED:
-            return replace(cycle, lifted=line["reason"])
+            return replace(cycle, lifted=line["reason"], lifted_at=time)
     return cycle
 
 

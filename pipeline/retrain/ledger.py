@@ -37,6 +37,11 @@ class History:
         """The cycle that has frozen everything until a person lifts it."""
         return next((cycle for cycle in self.cycles if cycle.frozen), None)
 
+    @property
+    def lifted_at(self) -> datetime | None:
+        """When a person last lifted a freeze; None where nobody did."""
+        return max((cycle.lifted_at for cycle in self.cycles if cycle.lifted_at), default=None)
+
     def keys(self, kind: str) -> tuple[str, ...]:
         """Return the keys of the triggers of a kind that have had their cycle."""
         return tuple(cycle.triggers[kind] for cycle in self.cycles if kind in cycle.triggers)

@@ -1,7 +1,7 @@
 """Check a window against a release's, and report what a reader wants to see of it."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -13,7 +13,8 @@ from components.drift.check import Check, Window, check
 from components.drift.comparison.category_comparison import CategoryComparison
 from components.drift.comparison.compare import ColumnChange, Comparison
 from components.drift.comparison.number_comparison import NumberComparison
-from components.drift.report.drift_report import ColumnRow, DriftReport, QualityRow, Span
+from components.drift.decision import Reason, decide
+from components.drift.report.drift_report import ColumnRow, DriftReport, Judged, QualityRow, Span
 from components.drift.serving_skew import Skew
 from components.drift.sketch.category_sketch import CategorySketch
 from components.drift.sketch.number_sketch import NumberSketch
@@ -46,9 +47,31 @@ class Subject:
     skew: Skew | None = None
 
 
-def build_report(subject: Subject, dataset: Dataset, *, now_s: float) -> DriftReport:
-    """Check the columns that both windows have in one kind, and what else both have."""
-    rate = dataset.drift.false_discovery_rate
+def build_joint_report(subjects: Sequence[Subject], dataset: Dataset, *, now_s: float) -> DriftReport:
+    """Check windows that end together, the shortest first, each at its share of the false discovery rate.
+
+    A fault that several name is a reason once, in the shortest of them. The report's tables are those of the shortest
+    window that supports the decision; see `components.drift.horizons`.
+    """
+    reports = [build_report(subject, dataset, now_s=now_s, windows=len(subjects)) for subject in subjects]
+    reasons: dict[tuple[str, str], Reason] = {}
+    for report in reports:
+        for reason in report.decision.reasons:
+            reasons.setdefault((reason.kind, reason.subject), _since(report, reason) if len(reports) > 1 else reason)
+    shown = max(reports, key=lambda report: (report.decision.action.urgency, report.enough))
+    windows = tuple(
+        Judged(start=each.window.start, requests=each.window.requests, enough=each.enough, action=each.decision.action) for each in reports
+    )
+    return replace(shown, decision=decide(list(reasons.values())), windows=windows)
+
+
+def _since(report: DriftReport, reason: Reason) -> Reason:
+    return replace(reason, text=f"{reason.text.removesuffix('.')}; since {report.window.start[:16].replace('T', ' ')} UTC.")
+
+
+def build_report(subject: Subject, dataset: Dataset, *, now_s: float, windows: int = 1) -> DriftReport:
+    """Check the columns that both windows have in one kind, and what else both have, as one of several windows."""
+    rate = dataset.drift.false_discovery_rate / windows
     left_out = _left_out(subject)
     reference, window = _without(subject.reference, left_out), _without(subject.window, left_out)
     checked = check(reference, window, dataset, importance=subject.importance, skew=subject.skew, false_discovery_rate=rate)

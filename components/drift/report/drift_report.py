@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from components.drift.decision import Decision
+from components.drift.decision import Action, Decision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,16 @@ class QualityRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Judged:
+    """One of several windows that end together: its start, its requests, whether they are enough, and what it alone asks for."""
+
+    start: str
+    requests: int
+    enough: bool
+    action: Action
+
+
+@dataclass(frozen=True, kw_only=True)
 class DriftReport:
     """What a window differs by from the one that a release was made from.
 
@@ -82,11 +92,12 @@ class DriftReport:
         reference: the release's window.
         window: the window.
         expected_requests: of the window's hours, by the reference; None where that is too short to say.
-        false_discovery_rate: that all tests together keep to.
+        false_discovery_rate: that all tests of this window together keep to.
         columns: what has a reason first, then by significance and effect.
         quality: of slices, where both windows have scores and labels.
         left_out: columns that couldn't be compared, and why.
         counts: what was read of the window, and what was dropped of it.
+        windows: all that were judged together, the shortest first; the report's own is one of them.
     """
 
     dataset: str
@@ -102,6 +113,7 @@ class DriftReport:
     quality: tuple[QualityRow, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    windows: tuple[Judged, ...] = ()
 
     def shown(self) -> dict[str, Any]:
         """Return the document that `--json` prints; what isn't defined is null."""

@@ -22,6 +22,9 @@ def print_drift(report: DriftReport, console: Console) -> None:
     console.print()
     console.print(f"reference  {report.release}: {_window(report.reference.start, report.reference.end, report.reference.requests)}")
     console.print(f"window     {_window(report.window.start, report.window.end, report.window.requests)}")
+    for each in report.windows if len(report.windows) > 1 else ():
+        judged = each.action if each.enough else "too little to judge"
+        console.print(f"judged     from {each.start[:16]}, {each.requests:,} requests: {judged}", highlight=False)
     console.print()
     console.print(columns_table(report))
     for name, count in report.counts.items():

@@ -84,8 +84,11 @@ class QualitySums:
                 if (name, value) in self.by_group or len(self.by_group) < MOST_SLICES:
                     rows = texts == value
                     self._add((name, value), sums[rows], groups[rows], days[rows])
+        self.add_cells(lists)
 
-        of_candidates = np.repeat(groups, lists.row_lengths)
+    def add_cells(self, lists: RankedLists) -> None:
+        """Add requests to the sums by cell alone."""
+        of_candidates = np.repeat((lists.shoppers % np.uint64(GROUPS)).astype(np.int64), lists.row_lengths)
         for pair, cells in lists.cells.items():
             used = (cells >= 0) & ~np.isnan(lists.labels)
             positives = lists.labels[used].astype(float)
