@@ -1,12 +1,13 @@
 """Count false decisions of the drift check in windows of shops in which nothing has changed.
 
-    python -m benchmarks.drift.clean [--shops 3] [--work DIR] [--json FILE]
+    python -m benchmarks.drift.clean [--shops 3] [--joint] [--work DIR] [--json FILE]
 
 Shops of each shape (benchmarks/drift/shapes.py), of other seeds, are simulated with season, new products each day and
 shoppers who return, and ingested by examples/simulated_shop.yaml; scores are those of trees trained on the first
 fourteen days, which are left out. A release is made every week from three weeks. The week after it is checked day by
-day, three days at a time, and as a whole: windows of one length don't overlap. A false decision is any but `nothing`;
-at most 5 % may be. Intervals are Clopper and Pearson's, as if windows were independent.
+day, three days at a time, and as a whole: windows of one length don't overlap. With --joint it is checked each day as
+`shelfrank drift` does, in all horizons together. A false decision is any but `nothing`; at most 5 % may be. Intervals are
+Clopper and Pearson's, as if windows were independent.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from components.contract.dataset import Dataset
 from components.contract.load import load_dataset
 from components.drift.check import Window, check
 from components.drift.decision import Action
+from components.drift.horizons import nested, starts
+from components.drift.report.build_report import Subject, build_joint_report
 
 REFERENCE_DAYS = 21
 RELEASE_DAYS = 7
@@ -79,11 +83,35 @@ def checked(requests: Requests, dataset: Dataset, *, shape: str, seed: int) -> I
                 )
 
 
+def checked_jointly(requests: Requests, dataset: Dataset, *, shape: str, seed: int) -> Iterator[Checked]:
+    """Check a shop each day of the week after each release, in all horizons together."""
+    for reference, start in releases(requests):
+        for days in range(1, RELEASE_DAYS + 1):
+            end = start + days * 24
+            begins = starts(dataset.drift.horizons, since_us=start * _HOUR_US, end_us=end * _HOUR_US)
+            edges = [*(each // _HOUR_US for each in begins), end]
+            parts = [requests.between(*between).window() for between in pairwise(edges)]
+            subjects = [Subject(release="", reference=reference, window=window) for _, window in nested(Window(), parts)]
+            report = build_joint_report(subjects, dataset, now_s=0.0)
+            yield Checked(
+                shape=shape,
+                seed=seed,
+                days=days,
+                start_hour=start,
+                requests=report.windows[-1].requests,
+                enough=any(each.enough for each in report.windows),
+                action=report.decision.action,
+                reasons=tuple(f"{each.kind}: {each.text}" for each in report.decision.reasons),
+                alarms=(),
+            )
+
+
 def main() -> None:
     """Check all shops and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shops", type=int, default=3, help="of each shape")
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--joint", action="store_true", help="check each day in all horizons together")
     parser.add_argument("--work", type=Path, help="folder that keeps the shops")
     parser.add_argument("--json", type=Path, help="file for the windows")
     options = parser.parse_args()
@@ -93,7 +121,7 @@ def main() -> None:
         for seed in range(options.first_seed, options.first_seed + options.shops):
             for shape in SHAPES:
                 requests = shop((options.work or Path(temporary)) / f"{shape.name} {seed}", shape, seed)
-                of_shop = list(checked(requests, dataset, shape=shape.name, seed=seed))
+                of_shop = list((checked_jointly if options.joint else checked)(requests, dataset, shape=shape.name, seed=seed))
                 windows += of_shop
                 false = [each for each in of_shop if each.action != Action.NOTHING]
                 console.print(f"{shape.name}, seed {seed}: {len(of_shop)} windows, {len(false)} decided on")
@@ -106,7 +134,8 @@ def main() -> None:
     console.print(_table("shape", judged, lambda each: each.shape))
     console.print(_table("days", judged, lambda each: each.days))
     console.print(_table("requests less than", judged, lambda each: next(size for size in _SIZES[1:] if each.requests < size)))
-    console.print(_alarms(judged))
+    if not options.joint:
+        console.print(_alarms(judged))
 
 
 def _table(name: str, windows: Sequence[Checked], key: Callable[[Checked], Any]) -> Table:

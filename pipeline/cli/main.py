@@ -386,8 +386,8 @@ def _drift(drift: argparse.ArgumentParser) -> None:
     )
     drift.add_argument(
         "--from", dest="from_time", metavar="TIME",
-        help="start of the window, UTC, such as 2026-01-31T06:00 (default: the end of the release's window); scores, delays and"
-        " ranking quality are compared with what the log holds before it",
+        help="start of the window, UTC, such as 2026-01-31T06:00 (default: of the log the dataset file's `drift.horizons` together, of"
+        " examples the end of the release's window); scores, delays and ranking quality are compared with what the log holds before",
     )  # fmt: skip
     drift.add_argument("--until", dest="until_time", metavar="TIME", help="its end (default: all there is)")
     drift.add_argument("--html", metavar="FILE", help="write the report as one HTML page too")

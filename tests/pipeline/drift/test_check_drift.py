@@ -2,7 +2,9 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +13,13 @@ import pytest
 import tensorflow as tf
 
 from components.contract.storage.store_layout import MANIFEST
+from components.drift.decision import Action, Decision
 from components.drift.sketch.sketch_file import FILE, write_sketch
 from pipeline.cli.main import main
 from pipeline.drift.read_log import LogSpan, read_log
+from pipeline.retrain.cycle import Cycle, Event, Outcome
+from pipeline.retrain.lease import held_lease
+from pipeline.retrain.ledger import Ledger, decided
 from serving.exposure.event_types import Exposure, Interaction
 from tests.pipeline.drift.shop_log import DATASET, HOUR_US, SHOP, START_US, click, exposure, features, written
 
@@ -86,6 +92,35 @@ def test_a_window_of_its_own_leaves_the_days_before_it_as_the_reference_of_score
     assert code == 0
     assert report["window"]["start"] == "2026-01-09T00:00:00+00:00"
     assert report["quality"] == []  # the log's scores are release 7's
+
+
+def test_without_a_window_of_its_own_the_last_days_are_judged_together(drift: Run, work: Path) -> None:
+    shop = work / "shop.yaml"
+    shop.write_text(SHOP + "drift: {horizons: [1, 2, 5]}\n")
+    try:
+        code, report = drift("broken", "--until", "2026-01-10")
+    finally:
+        shop.write_text(SHOP)
+    assert [(each["start"][:10], each["action"]) for each in report["windows"]] == [("2026-01-09", "nothing"), ("2026-01-08", "freeze")]
+    assert [each["enough"] for each in report["windows"]] == [False, True]  # a day has 200 requests
+    assert (code, report["false_discovery_rate"]) == (12, 0.025)
+    assert report["decision"]["reasons"][0]["text"].endswith("; since 2026-01-08 00:00 UTC.")
+
+
+def test_days_before_a_freeze_was_lifted_arent_looked_at_again(drift: Run, work: Path) -> None:
+    with held_lease(work / "retrain") as lease:
+        ledger = Ledger(work / "retrain", lease)
+        now, freeze = datetime(2026, 1, 8, 12, tzinfo=UTC), Decision(action=Action.FREEZE, reasons=())
+        cycle = Cycle(number=1, began=now, triggers={"drift": "k"}, decision=freeze, data_until="", parent=1)
+        ledger.append(Event.DECIDED, 1, now=now, **decided(cycle))
+        ledger.append(Event.ENDED, 1, now=now, outcome=Outcome.FROZEN, reason="")
+        assert drift("broken")[1]["windows"][-1]["start"] == "2026-01-08T00:00:00+00:00"
+        ledger.append(Event.LIFTED, 1, now=now + timedelta(hours=6), reason="the feed is mended")
+    try:
+        assert drift("broken")[1]["windows"][-1]["start"] == "2026-01-08T18:00:00+00:00"
+        assert drift("broken", "--from", "2026-01-08")[1]["window"]["start"] == "2026-01-08T00:00:00+00:00"
+    finally:
+        shutil.rmtree(work / "retrain")
 
 
 def test_without_a_release_or_its_reference_the_error_says_what_to_do(drift: Run, work: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,7 +16,7 @@ from components.drift.sketch.quality_sums import OVERALL, SUMS, cells
 from components.drift.sketch.window_sketch import WindowSketch
 from components.evaluation.metrics.id_hashes import hash_id
 from pipeline.drift import json_chunks
-from pipeline.drift.read_log import LogSpan, LogWindows, read_log
+from pipeline.drift.read_log import LogSpan, LogWindows, last_decision_us, read_log
 from tests.pipeline.drift.shop_log import DATASET, HOUR_US, MINUTE_US, SHOP, START_US, click, exposure, written
 
 WHOLE = LogSpan(START_US, START_US, START_US + 240 * HOUR_US)
@@ -116,6 +116,34 @@ def test_the_window_is_cut_at_its_moments_and_what_came_before_is_apart(tmp_path
     assert (int(windows.before.sketch.requests.sum()), int(windows.window.sketch.requests.sum())) == (1, 1)
     with pytest.raises(InputError, match="expected decisions of the ranking service in the window, got none"):
         read(log, LogSpan(START_US, START_US + 50 * HOUR_US, START_US + 60 * HOUR_US))
+
+
+def test_shorter_windows_begin_within_it_and_the_parts_are_the_whole(tmp_path: Path) -> None:
+    log = written(tmp_path, [exposure(n) for n in (1, 10, 20, 30)], [])
+    at = [START_US + minute * MINUTE_US for minute in (0, 5, 15, 25, 40)]
+    windows = read(log, LogSpan(at[0], at[1], at[4], (at[2], at[3])))
+    assert [int(part.sketch.requests.sum()) for part in (windows.before, *windows.parts)] == [1, 1, 1, 1]
+    assert int(windows.window.sketch.requests.sum()) == windows.counts["requests"] == 3
+
+
+def test_tastes_before_the_window_are_of_whichever_release_answered_and_scores_of_the_one_asked_for(tmp_path: Path) -> None:
+    dataset = parse_dataset(SHOP.replace("slices: [page]", "slices: [page, item]"))
+    log = written(tmp_path, [exposure(1, version="6"), exposure(2), exposure(3)], [click(1, "d", 5)])
+    span = LogSpan(START_US + 2 * MINUTE_US, START_US + 3 * MINUTE_US, START_US + 4 * MINUTE_US)
+    windows = read_log(log, dataset, span, version=7, say=lambda _: None)
+    (sums,) = windows.before.quality.by_cell.values()
+    assert sums.sum(axis=(0, 1)) == pytest.approx([1 - 2 * (0.75 + 0.25), 4, 1])  # residuals, candidates and clicks of two requests
+    assert windows.before.quality.by_group[OVERALL][:, SUMS.index("candidates")].sum() == 2  # of the second request
+
+
+def test_the_last_decision_of_a_log_is_found_behind_torn_lines(tmp_path: Path) -> None:
+    assert last_decision_us(tmp_path) is None
+    log = written(tmp_path, [exposure(n) for n in (1, 3, 2)], [])
+    (file,) = log.glob("decisions-*.jsonl")
+    (log / "decisions-older.jsonl").write_text(file.read_text().splitlines()[0] + "\n")
+    with file.open("a") as opened:
+        opened.write('{"time": 17672')
+    assert last_decision_us(log) == START_US + 2 * MINUTE_US
 
 
 def test_a_shopper_is_in_the_group_that_their_examples_are_in(tmp_path: Path) -> None:
