@@ -5,12 +5,14 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from benchmarks.quarter.page import render
 from benchmarks.quarter.quality import Served, difference, expected_clicks
 from benchmarks.quarter.result import NIGHTLY, OURS, POLICIES, WHOLE, Day, document, rows, table
 from benchmarks.quarter.shop import Quarter, Truth
+from components.drift.sketch.quality_sums import cells
 
 USERS = np.arange(2, dtype=np.uint64)
 
@@ -71,6 +73,27 @@ def test_the_table_sums_days_up_by_phase() -> None:
     assert dict(by_name[WHOLE, NIGHTLY].did) == {"full promoted": 2}
     assert math.isnan(by_name["price feed down", OURS].share)  # nightly's last night isn't served by anything
     assert table(quarter, made).row_count == 4 * len(POLICIES)
+
+
+def test_the_drift_check_sees_who_clicks_on_what() -> None:
+    from benchmarks.quarter.policies import ranked_lists
+
+    texts = {
+        "user": [["u1"], ["u2"]],
+        "request": [["r1"], ["r2"]],
+        "device": [["app"], ["web"]],
+        "segment": [["a"], []],
+        "category": [["x", "y"], ["x"]],
+    }
+    binary = {name: [[text.encode() for text in row] for row in rows] for name, rows in texts.items()}
+    columns = {name: pa.array(rows, pa.list_(pa.binary())) for name, rows in binary.items()}
+    columns |= {"time": pa.array([[1], [2]]), "label": pa.array([[1.0, 0.0], [0.0]], pa.list_(pa.float32()))}
+    lists = ranked_lists(pa.record_batch(columns), np.array([0.5, 0.25, 0.5], np.float32))
+    assert set(lists.cells) == {("device", "category"), ("segment", "category")}
+    by_segment, by_device = lists.cells["segment", "category"], lists.cells["device", "category"]
+    assert by_segment[2] == -1  # no segment is known
+    assert (by_segment == cells(pa.array(["a", "a", ""]), pa.array(["x", "y", "x"]))).all()
+    assert (by_device == cells(pa.array(["app", "app", "web"]), pa.array(["x", "y", "x"]))).all()
 
 
 @pytest.mark.slow
