@@ -107,6 +107,13 @@ def test_without_a_window_of_its_own_the_last_days_are_judged_together(drift: Ru
     assert report["decision"]["reasons"][0]["text"].endswith("; since 2026-01-08 00:00 UTC.")
 
 
+def test_a_last_day_without_requests_is_judged_in_the_longer_windows(drift: Run) -> None:
+    _, report = drift("broken", "--until", "2026-01-11")
+    assert [each["requests"] for each in report["windows"]] == [0, report["counts"]["requests"]]
+    assert [each["enough"] for each in report["windows"]] == [False, True]
+    assert ("broken feature", "price") in [(reason["kind"], reason["subject"]) for reason in report["decision"]["reasons"]]
+
+
 def test_days_before_a_freeze_was_lifted_arent_looked_at_again(drift: Run, work: Path) -> None:
     with held_lease(work / "retrain") as lease:
         ledger = Ledger(work / "retrain", lease)
