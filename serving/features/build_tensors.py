@@ -109,7 +109,7 @@ class RequestFeatures:
         context = self._request_features(self._context, {name: (value,) for name, value in request.context.items()}, length=1)
         zone = self._zone if self._zone_feature is None else context[self._zone_feature][0].decode()
         values: dict[str, Values] = {
-            "user": _text(request.shopper),
+            "user": _text(self._catalogue.users.pseudonym_of(request.shopper)),  # as in the log that the model is trained on
             **{clock.name: _text(clock_text(clock.key, request.time_us, zone)) for clock in self._clocks},
             **context,
             **self._catalogue.users.values(request.shopper, request.time_us),

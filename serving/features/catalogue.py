@@ -1,7 +1,8 @@
 """Load the last ingestion's items and users, with their typed features, as arrays to gather from."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any, final
 
@@ -71,11 +72,15 @@ class Users:
     """Hold the table of shoppers, sorted by id, and by time where rows are valid from a time on.
 
     It stays an Arrow table: a request reads one row, and there may be millions.
+
+    `pseudonym_of` returns a shopper's name in what the pipeline trains on: the id, unless a catalogue's `with_pseudonyms`
+    sets another.
     """
 
     def __init__(self, table: pa.Table, features: tuple[GivenFeature, ...]) -> None:
         self._rows = _Rows(table, "user")
         self._features = features
+        self.pseudonym_of: Callable[[str], str] = str
         self._columns = {feature.name: _single(table[feature.name]) for feature in features}
 
     def __contains__(self, user: str) -> bool:
@@ -94,8 +99,13 @@ class Users:
         return sorted({ids[row].as_py() for row in rows.tolist()})
 
     def values(self, user: str, time_us: int) -> dict[str, Values]:
-        """Return a shopper's values by feature, (1,) or (1, size); missing ones where no row is valid by then."""
+        """Return a shopper's values by feature, (1,) or (1, size); missing ones where no row is valid by then.
+
+        The row is that of the id, or else of the pseudonym: the table may be the shop's own, or one for a log with a salt.
+        """
         row = self._rows.find(user, time_us)
+        if row is None and (name := self.pseudonym_of(user)) != user:
+            row = self._rows.find(name, time_us)
         if row is None:
             return {feature.name: _missing(feature) for feature in self._features}
         return {feature.name: self._value(row, feature) for feature in self._features}
@@ -168,6 +178,13 @@ class Catalogue:
 
     def __init__(self, items: Items, users: Users, second_ids: SecondIds) -> None:
         self.items, self.users, self.second_ids, self.codes = items, users, second_ids, ItemCodes(items.ids)
+
+    def with_pseudonyms(self, pseudonym_of: Callable[[str], str]) -> "Catalogue":
+        """Return this catalogue for a service whose log has pseudonyms; both share items, tables and codes."""
+        catalogue = copy(self)
+        catalogue.users = copy(self.users)
+        catalogue.users.pseudonym_of = pseudonym_of
+        return catalogue
 
     def encoded(self, rows: NDArray[np.int64], items: Sequence[str]) -> NDArray[np.object_]:
         """Return the ids of items, whose rows are known, as UTF-8, (L,)."""

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import grpc
@@ -81,6 +81,8 @@ def load_files(locations: Locations) -> LoadedFiles:
 @asynccontextmanager
 async def open_service(settings: Settings, locations: Locations, files: LoadedFiles) -> AsyncIterator[ServiceContext]:
     """Run a service. At the end complete the log, then save the state if a snapshot is configured."""
+    # What the model is trained on, and may have for its table of users, are the log's names of shoppers.
+    files = replace(files, catalogue=files.catalogue.with_pseudonyms(partial(pseudonym, salt=settings.salt)))
     state = await asyncio.to_thread(open_state, settings, locations, files.dataset, files.catalogue)
     empty = EmptyState(state.states, files.dataset, known_shoppers(locations.state) if locations.redis else [])
     logs = await asyncio.to_thread(_open_logs, settings, locations, files.dataset)

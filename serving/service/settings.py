@@ -28,7 +28,8 @@ class Settings:
         explain_candidates: of a request for one.
         explain_needs_token: whether `explain` needs the token as well.
         token: that events and forgetting need; "" for none.
-        salt: of shoppers' pseudonyms in the log (see serving/exposure/pseudonym.py); None logs plain ids.
+        salt: of shoppers' pseudonyms (see serving/exposure/pseudonym.py) in the log and in the model's input `user`; None for
+            plain ids.
         most_candidates: of a request.
         most_events: of a call.
         body_bytes: greatest size of a request's body.

@@ -40,12 +40,15 @@ class Shop:
         return load_catalogue(self.state, self.dataset)
 
 
-def ingested_shop(folder: Path, *, events: int) -> Shop:
+def ingested_shop(folder: Path, *, events: int, text: str = DATASET.read_text(encoding="utf-8")) -> Shop:
     simulate(folder / "data", ShopConfig(events=events, seed=3, days=20))
-    text = DATASET.read_text(encoding="utf-8")
+    return ingested(text, folder / "data", folder / "out")
+
+
+def ingested(text: str, data: Path, out: Path) -> Shop:
     dataset = parse_dataset(text)
-    run_steps(job_of(text, folder / "data", folder / "out", partitions=2), layout(dataset, str(folder / "data")).blocks)
-    return Shop(dataset, folder / "data", folder / "out" / "state", parsed_examples(dataset, folder / "out" / "examples"))
+    run_steps(job_of(text, data, out, partitions=2), layout(dataset, str(data)).blocks)
+    return Shop(dataset, data, out / "state", parsed_examples(dataset, out / "examples"))
 
 
 def parsed_examples(dataset: Dataset, folder: Path) -> dict[str, dict[str, Any]]:

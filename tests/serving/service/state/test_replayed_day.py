@@ -26,9 +26,12 @@ DTYPES = {"string": object, "float32": np.float32, "int64": np.int64}
 LENGTHS = {"candidate": "n_candidates", "history": "n_history"}
 
 
-async def replayed(shop: Shop, state: Path, log: Path) -> None:
-    settings = Settings(logged_features=1.0)
-    places = Locations(dataset=DATASET, state=state, model_server=f"127.0.0.1:{free_port()}", model="none", log=log)
+def locations(state: Path, log: Path, **others: Any) -> Locations:
+    nowhere = {"model_server": f"127.0.0.1:{free_port()}", "model": "none"}
+    return Locations(**{"dataset": DATASET, "state": state, "log": log, **nowhere, **others})
+
+
+async def replayed(shop: Shop, settings: Settings, places: Locations) -> None:
     async with open_service(settings, places, load_files(places)) as parts:
         for requests, happened in moments(shop):
             for request in requests:
@@ -40,8 +43,17 @@ async def replayed(shop: Shop, state: Path, log: Path) -> None:
                     context=request.context,
                 )
                 await parts.ranking.rank(asked, now_us=request.time_us, began_s=time.monotonic())
+            context = {request.request: request.context for request in requests}
             if happened:
-                await parts.intake.record([ReportedEvent(event) for event in happened], now_us=NOW_US)
+                reported = [ReportedEvent(event, context=context.get(event.request, {})) for event in happened]
+                await parts.intake.record(reported, now_us=NOW_US)
+
+
+def before_the_first_event(shop: Shop, state: Path) -> Path:
+    """A state of which nobody knows anything yet, with the shop's tables."""
+    snapshot.save(MemoryStates(plans_of(shop.dataset), shop.catalogue().codes).snapshot(), state)
+    shutil.copytree(shop.state / "catalogue", state / "catalogue")
+    return state
 
 
 def logged(shop: Shop, log: Path) -> dict[str, Inputs]:
@@ -67,10 +79,8 @@ def logged(shop: Shop, log: Path) -> dict[str, Inputs]:
 
 def test_the_features_logged_are_those_that_ingestion_computes_from_the_same_log(tmp_path: Path) -> None:
     shop = ingested_shop(tmp_path / "shop", events=4_000)
-    state = tmp_path / "state"
-    snapshot.save(MemoryStates(plans_of(shop.dataset), shop.catalogue().codes).snapshot(), state)
-    shutil.copytree(shop.state / "catalogue", state / "catalogue")
-    asyncio.run(replayed(shop, state, tmp_path / "log"))
+    state = before_the_first_event(shop, tmp_path / "state")
+    asyncio.run(replayed(shop, Settings(logged_features=1.0), locations(state, tmp_path / "log")))
     found = logged(shop, tmp_path / "log")
     assert {name: wrong for name, example in shop.examples.items() if (wrong := differing(shop.dataset, found[name], example))} == {}
     assert len(shop.examples) > 150
