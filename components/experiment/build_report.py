@@ -1,7 +1,7 @@
 """Analyse an experiment's shoppers, and put everything into a report."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -10,8 +10,9 @@ import polars as pl
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.experiment.checks import Assigned, check_all, fault_texts
-from components.experiment.decision import Boundary, Evidence, decide, fixed_horizon
+from components.experiment.decision import NEVER, Evidence, decide
 from components.experiment.experiment_file import ExperimentFile
+from components.experiment.looks import Look, daily_looks, make_boundary, rule_text
 from components.experiment.metrics import BY_NAME, Metric, missing_needs, outcome_actions
 from components.experiment.novelty import novelty
 from components.experiment.outliers import cap_amounts
@@ -31,9 +32,6 @@ from components.experiment.shoppers import Shoppers
 DEFAULT_MARGIN = 0.05
 _EPOCH = date(1970, 1, 1)
 
-MakeBoundary = Callable[[float], Boundary]
-"""From an error rate, corrected for the number of tests, to a boundary."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInput:
@@ -43,11 +41,10 @@ class ReportInput:
         file: of the experiment.
         dataset: of the log.
         shoppers: of the experiment.
-        last_day: of the log's window, since 1970.
+        last_day: that counts, since 1970.
         counts: of reading.
         segments: name to condition on the table of shoppers.
         off_policy: estimates of offline evaluation.
-        boundary: makes the boundary of a decision; by default the fixed horizon's.
     """
 
     file: ExperimentFile
@@ -57,7 +54,6 @@ class ReportInput:
     counts: Mapping[str, int]
     segments: Mapping[str, pl.Expr]
     off_policy: tuple[OffPolicyEstimate, ...] = ()
-    boundary: MakeBoundary = fixed_horizon
 
 
 def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
@@ -73,7 +69,15 @@ def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
     metrics, left_out = chosen_metrics(file, source.dataset)
     everybody = cap_amounts(shoppers.table, file.cap).table
     capped = cap_amounts(people, file.cap)
-    analysis = Analysis(arms=assigned.arms, control=file.control, metrics=metrics, currency=file.currency, alpha=file.alpha)
+    looks = daily_looks(shoppers, file, last_day=source.last_day)
+    analysis = Analysis(
+        arms=assigned.arms,
+        control=file.control,
+        metrics=metrics,
+        currency=file.currency,
+        alpha=file.alpha,
+        critical=None if file.rule == "end" else min(make_boundary(file.rule, looks)(file.alpha)(looks[-1].share), NEVER),
+    )
     results = compare_all(capped.table, everybody, analysis, source.segments)
     chosen = best([row for row in results if row.segment == "" and row.population == "without bots"])
     left_out |= _without_results(metrics, chosen, people)
@@ -94,10 +98,13 @@ def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
         days=days,
         planned_days=file.planned.days,
         planned_shoppers=file.planned.shoppers,
+        looks=file.rule,
+        looks_used=len(looks) if file.rule == "planned" else 1,
+        rule=rule_text(file, looks),
         confidence=1 - file.alpha,
         outliers=capped.policy,
         shipped=file.shipped,
-        decision=_decision(chosen, source, fault_texts(checks), shoppers=len(people), first_day=first_day, days=days),
+        decision=_decision(chosen, file, looks, fault_texts(checks), first_day=first_day, days=days),
         effects=tuple(shopper_effects(chosen, people, assigned, file, first_day=first_day, last_day=last_day)),
         results=tuple(results),
         checks=tuple(checks),
@@ -165,12 +172,10 @@ def _without_results(metrics: Sequence[Metric], chosen: Sequence[MetricResult], 
 
 
 def _decision(
-    chosen: Sequence[MetricResult], source: ReportInput, faults: tuple[str, ...], *, shoppers: int, first_day: date, days: int
+    chosen: Sequence[MetricResult], file: ExperimentFile, looks: Sequence[Look], faults: tuple[str, ...], *, first_day: date, days: int
 ) -> Decision:
-    file = source.file
-    reached = [shoppers / file.planned.shoppers] if file.planned.shoppers else []
-    reached += [days / file.planned.days] if file.planned.days else []
-    information = min([*reached, 1.0])
+    information = min(looks[-1].share, 1.0) if file.rule != "any" or file.is_planned else 0.0
+    boundary = make_boundary(file.rule, looks)
     evidence = [
         Evidence(
             metric=row.metric,
@@ -181,14 +186,15 @@ def _decision(
             std_error=row.std_error,
             information=information,
             margin=file.margins.get(row.metric, DEFAULT_MARGIN) * abs(row.control),
+            planned_effect=(file.planned.effect or 0.0) * abs(row.control),
         )
         for row in chosen
     ]
     tests = len(file.primary) * (len(file.arms) - 1)
     return decide(
         evidence,
-        primary=source.boundary(file.alpha / tests),
-        guardrail=source.boundary(file.alpha),
+        primary=boundary(file.alpha / tests),
+        guardrail=boundary(file.alpha),
         first_day=first_day,
         days=days,
         faults=faults,

@@ -1,6 +1,7 @@
 """Compare a metric between two arms, with intervals over shoppers: tea-tasting's ratio of means, with and without CUPED."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -14,6 +15,7 @@ from components.experiment.metrics import Metric
 MIN_SHOPPERS = 30
 """Of an arm: with fewer, a normal interval of a mean says little."""
 
+_MOST_LOG = 50.0  # of a ratio's upper limit, which JSON must hold
 Floats = NDArray[np.float64]
 
 
@@ -72,6 +74,37 @@ def compare(control: pl.DataFrame, treatment: pl.DataFrame, metric: Metric, *, a
         relative_lower=result.rel_effect_size_ci_lower if has_relative else None,
         relative_upper=result.rel_effect_size_ci_upper if has_relative else None,
         p=result.pvalue,
+    )
+
+
+def widened(difference: Difference, critical: float, *, alpha: float) -> Difference:
+    """Return a difference with intervals and p that allow for looks at other times.
+
+    Args:
+        difference: with intervals for one look.
+        critical: two-sided critical value of |z| at this look; the interval of the effect is `critical` standard errors to each side.
+        alpha: of the intervals, and of the critical value.
+
+    Returns:
+        The difference with its intervals wider by `critical` over the normal quantile of alpha, and p that of a z smaller by as much: p is
+        below alpha exactly where the interval excludes 0. As critical values grow no faster than the normal quantile where alpha falls,
+        p below a smaller level, such as of a correction for several tests, rejects no more often than that level's own critical value.
+    """
+    factor = critical / float(norm.isf(alpha / 2))
+    half = critical * difference.std_error
+    wide = replace(
+        difference,
+        lower=difference.effect - half,
+        upper=difference.effect + half,
+        p=float(2 * norm.sf(abs(difference.effect) / difference.std_error / factor)),
+    )
+    if difference.relative is None or difference.relative_lower is None or difference.relative_upper is None:
+        return wide
+    log_ratio = math.log1p(difference.relative)
+    return replace(
+        wide,
+        relative_lower=math.expm1(log_ratio + factor * (math.log1p(difference.relative_lower) - log_ratio)),
+        relative_upper=math.expm1(min(log_ratio + factor * (math.log1p(difference.relative_upper) - log_ratio), _MOST_LOG)),
     )
 
 

@@ -1,21 +1,28 @@
 """Decide today: ship an arm, stop, or go on until a day.
 
 A metric enters with its estimate, its standard error and the share of the planned information that is reached; a boundary says which
-|z| is beyond chance at that share. The default boundary is the fixed horizon's: nothing is decided before the planned information is
-reached, and then |z| is compared with the normal quantile once. A group-sequential or anytime-valid boundary takes its place.
+|z| is beyond chance at that share. That of a fixed horizon decides nothing before the planned information is reached, and then compares
+|z| with the normal quantile once; those for looks in between are in `components.experiment.looks`.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from math import ceil, inf
+from math import ceil, inf, sqrt
 
 from scipy.stats import norm
 
 from components.experiment.report_schema import Decision, MetricDecision, Role
+from components.experiment.sequential.design import conditional_power
 
 Boundary = Callable[[float], float]
-"""Share of the planned information, above 0, to the two-sided critical value of |z|; infinite where nothing may be decided."""
+"""Share of the planned information, today's or a later one, to the two-sided critical value of |z|; infinite: nothing may be decided."""
+MakeBoundary = Callable[[float], Boundary]
+"""From an error rate, corrected for the number of tests, to a boundary."""
+NEVER = 1e9
+"""In place of an infinite critical value: JSON has none."""
+HOPELESS = 0.1
+"""Chance to prove the planned effect by the planned end, below which going on is no use."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +36,9 @@ class Evidence:
         higher_is_better: direction of the metric.
         effect: treatment minus control.
         std_error: of the effect, above 0.
-        information: share of the planned information that is reached; 1: the planned end.
+        information: share of the planned information that is reached; 1: the planned end; 0: none is planned.
         margin: how much worse a guardrail may be, in the metric's unit.
+        planned_effect: gain that the size was planned for, in the metric's unit; 0: none, so no stop for futility.
     """
 
     metric: str
@@ -41,6 +49,7 @@ class Evidence:
     std_error: float
     information: float
     margin: float = 0.0
+    planned_effect: float = 0.0
 
 
 def fixed_horizon(alpha: float) -> Boundary:
@@ -75,7 +84,7 @@ def assess(evidence: Evidence, boundary: Boundary) -> MetricDecision:
             "role": evidence.role,
             "verdict": verdict,
             "z": z,
-            "critical": min(critical, 1e9),  # JSON has no infinity
+            "critical": min(critical, NEVER),
             "information": evidence.information,
         }
     )
@@ -101,8 +110,9 @@ def decide(
         faults: of assignment or logging: with any, no figure can be trusted.
 
     Returns:
-        `stop` with a fault, where a guardrail or a primary metric is worse in every arm, or at the planned end without a better arm;
-        `ship` an arm with a better primary metric, none worse, and no guardrail worse; else `go on`.
+        `stop` with a fault, where a guardrail or a primary metric is worse in every arm, at the planned end without a better arm, or
+        where even with the planned effect no arm has a chance of `HOPELESS` to be better by then (that may be ignored without raising
+        an error rate); `ship` an arm with a better primary metric, none worse, and no guardrail worse; else `go on`.
     """
     assessed = [assess(each, guardrail if each.role == "guardrail" else primary) for each in evidence if each.role != "secondary"]
     metrics = tuple(assessed)
@@ -129,10 +139,27 @@ def decide(
     if information >= 1 or not assessed:
         text = "The planned size is reached and no primary metric is better." if assessed else "No metric could be compared."
         return Decision(action="stop", arm=None, until=None, reasons=(text, *harmed), metrics=metrics)
-    until = first_day + timedelta(days=ceil(days / information)) if information > 0 else None
-    reached = f"{information:.0%} of the planned information is reached."
-    return Decision(action="go on", arm=None, until=until, reasons=(reached, *harmed), metrics=metrics)
+    chances = [_chance(each, primary) for each in evidence if each.role == "primary" and not worse[each.arm]]
+    if all(chance < HOPELESS for chance in chances):
+        text = f"Even with the planned effect, proof by the planned end has a chance of {max(chances):.1%}."
+        return Decision(action="stop", arm=None, until=None, reasons=(text, *harmed), metrics=metrics)
+    until = first_day + timedelta(days=ceil(days / information - 1e-9)) if information > 0 else None
+    reached = f"{information:.0%} of the planned information is reached." if information > 0 else "No size is planned."
+    open_ones = tuple(_sentence(each) for each in assessed if each.role == "primary" and each.verdict == "undecided")
+    return Decision(action="go on", arm=None, until=until, reasons=(reached, *open_ones, *harmed), metrics=metrics)
+
+
+def _chance(evidence: Evidence, boundary: Boundary) -> float:
+    """Return the probability that a primary metric is better at the planned end, if its effect is the planned one; 1 without a plan."""
+    if not (evidence.planned_effect > 0 and 0 < evidence.information < 1):
+        return 1.0
+    gain = evidence.effect if evidence.higher_is_better else -evidence.effect
+    drift = evidence.planned_effect / (evidence.std_error * sqrt(evidence.information))
+    return conditional_power(gain / evidence.std_error, evidence.information, drift=drift, critical=boundary(1.0))
 
 
 def _sentence(each: MetricDecision) -> str:
+    if each.verdict == "undecided":
+        critical = f"today's critical value of {each.critical:.2f}" if each.critical < NEVER else "nothing is decided before the end"
+        return f"{each.metric} of {each.arm} is undecided: z {each.z:+.2f}, {critical}."
     return f"{each.metric} of {each.arm} is {each.verdict}: z {each.z:+.2f}, beyond {each.critical:.2f}."

@@ -14,6 +14,7 @@ from components.contract.features import NAME
 from components.contract.yaml_loader import parse_strict, read_text
 from components.experiment.currencies import CURRENCIES
 from components.experiment.metrics import BY_NAME, METRICS
+from components.experiment.report_schema import Looks
 
 ROUNDING = 1e-9
 Name = Annotated[str, Field(pattern=NAME, max_length=60)]
@@ -34,10 +35,18 @@ class Bots(Strict):
 
 
 class Planned(Strict):
-    """What `shelfrank experiment plan` asked for: until then there is no decision to ship."""
+    """What `shelfrank experiment plan` asked for."""
 
     shoppers: int | None = Field(default=None, ge=2, description="In all arms together")
     days: int | None = Field(default=None, ge=1, description="From the first day of exposures")
+    effect: Share | None = Field(
+        default=None, gt=0, description="Relative effect that the size is for: without a chance to prove it any more, the experiment stops"
+    )
+
+    @property
+    def is_sized(self) -> bool:
+        """Whether there is a size."""
+        return self.shoppers is not None or self.days is not None
 
 
 class Segments(Strict):
@@ -86,8 +95,28 @@ class ExperimentFile(Strict):
     )
     bots: Bots = Field(default=Bots(), description="Who is left out as a bot")
     alpha: Share = Field(default=0.05, gt=0, lt=0.5, description="Error rate of the primary metrics together; intervals have 1 - alpha")
-    planned: Planned = Field(default=Planned(), description="Planned size; default: the window is what was planned")
+    planned: Planned = Field(default=Planned(), description="Planned size; default: the days before `until`, where there is one")
+    looks: Looks | None = Field(
+        default=None,
+        description="When the result may be looked at: `planned`, after each whole day until the planned size; `any`, whenever and as long"
+        " as one likes; `end`, once. Default: `planned` with a planned size or `until`, else `any`",
+    )
     shipped: Name | None = Field(default=None, description="The arm that was shipped, once one was")
+
+    @property
+    def rule(self) -> Looks:
+        """When the result may be looked at."""
+        return self.looks or ("planned" if self.is_planned else "any")
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether a size is planned, or else a last day, which is as good as one."""
+        return self.planned.is_sized or self.until is not None
+
+    @property
+    def has_end(self) -> bool:
+        """Whether nothing counts after the planned size."""
+        return self.rule != "any" and self.is_planned
 
 
 def load_experiment_file(path: str | Path) -> ExperimentFile:
@@ -137,6 +166,8 @@ def _faults(file: ExperimentFile) -> Iterator[Fault]:
             ("currency",),
             f"unknown currency {file.currency!r}; expected a code of ISO 4217, such as EUR or USD",
         )
+    if file.looks == "planned" and not file.is_planned:
+        yield ("looks",), "planned looks need a plan: give `planned` (days or shoppers) or `until`; or take `looks: any`"
     for key in ("primary", "guardrails", "metrics"):
         for name in getattr(file, key):
             if name not in BY_NAME:

@@ -20,6 +20,7 @@ Adjustment = Literal["none", "cuped"]
 Population = Literal["all", "without bots"]
 Action = Literal["ship", "stop", "go on"]
 Severity = Literal["pass", "warning", "fault"]
+Looks = Literal["planned", "any", "end"]
 
 
 class ShopperEffect(Strict):
@@ -64,12 +65,12 @@ class MetricResult(Strict):
     treatment: float
     effect: float = Field(description="Treatment minus control, of the adjusted means where adjusted")
     std_error: float
-    lower: float = Field(description="Of the interval of `effect`, at `confidence`, not corrected for multiplicity")
+    lower: float = Field(description="Of the interval of `effect`, at `confidence`, not corrected for the number of metrics")
     upper: float
     relative: float | None = Field(description="Effect over the control's mean")
     relative_lower: float | None = None
     relative_upper: float | None = None
-    p: float
+    p: float = Field(description="For all looks that `looks` allows: at most alpha exactly where the interval excludes 0")
     p_adjusted: float | None = Field(default=None, description="Holm over arms and primary metrics, Benjamini-Hochberg over the others")
     significant: bool = Field(default=False, description="By the adjusted p")
     control_shoppers: int
@@ -159,7 +160,10 @@ class ExperimentReport(Strict):
     days: int
     planned_days: int | None = None
     planned_shoppers: int | None = None
-    confidence: float = Field(description="Of all intervals, such as 0.95")
+    looks: Looks = Field(default="end", description="planned: after each whole day until the planned size; any: whenever; end: once")
+    looks_used: int = Field(default=1, description="Looks that alpha was spent on, today's the last; 1 where looks aren't counted")
+    rule: str = Field(default="", description="When the result may be looked at, and what intervals and p hold for, as a sentence")
+    confidence: float = Field(description="Of all intervals, such as 0.95: at once for all looks that `looks` allows")
     outliers: str = Field(description="The outlier policy, as a sentence")
     shipped: str | None = Field(default=None, description="The arm that the experiment's file says was shipped")
     decision: Decision

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 from statsmodels.stats.multitest import multipletests
 
-from components.experiment.comparison import Difference, compare
+from components.experiment.comparison import Difference, compare, widened
 from components.experiment.metrics import Metric
 from components.experiment.report_schema import Adjustment, MetricResult, Population, Role
 
@@ -21,6 +21,7 @@ class Analysis:
         metrics: to compare, with their roles in this experiment.
         currency: of amounts.
         alpha: of intervals and tests.
+        critical: two-sided critical value of |z| at alpha that allows for other looks; None: there is one look.
     """
 
     arms: tuple[str, ...]
@@ -28,6 +29,7 @@ class Analysis:
     metrics: tuple[Metric, ...]
     currency: str | None
     alpha: float
+    critical: float | None = None
 
 
 def compare_all(table: pl.DataFrame, everybody: pl.DataFrame, analysis: Analysis, segments: Mapping[str, pl.Expr]) -> list[MetricResult]:
@@ -78,6 +80,8 @@ def _results(
             differences: tuple[tuple[Adjustment, Difference | None], ...] = (("none", plain), ("cuped", cuped))
             for adjustment, difference in differences:
                 if plain is not None and difference is not None:
+                    if analysis.critical is not None:
+                        difference = widened(difference, analysis.critical, alpha=analysis.alpha)
                     yield MetricResult(
                         metric=metric.name,
                         unit=metric.unit.format(currency=analysis.currency),

@@ -336,9 +336,10 @@ def drift(args: Namespace) -> int:
 
 def experiment(args: Namespace) -> int:
     """Plan experiments, or report on them; returns the exit code: `shelfrank experiment`."""
-    from pipeline.cli import experiment as actions
+    from pipeline.cli import experiment as split
+    from pipeline.cli import experiment_designs as designs
 
-    return int(getattr(actions, args.action)(args))
+    return int(getattr(split if args.action in ("plan", "report") else designs, args.action)(args))
 
 
 def roi(args: Namespace) -> None:

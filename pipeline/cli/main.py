@@ -431,6 +431,30 @@ def _experiment(experiment: argparse.ArgumentParser) -> None:
         default="experiments",
         help="folder of the reports: DIR/NAME has an experiment's page and JSON, DIR/index.html lists all (default: experiments)",
     )
+    interleaving = action(
+        "interleaving",
+        "say which of two interleaved rankers shoppers prefer, from the service's exposure log",
+        "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or log)",
+    )
+    switchback = action(
+        "switchback",
+        "say what a switchback experiment shows, from the service's exposure log: its effect, and what it leaves over in the next slot",
+        "exit codes: 0 success, 1 failure, 2 bad input (options, dataset file or log)",
+    )
+    for each in (interleaving, switchback):
+        each.add_argument("dataset", metavar="DATASET.yaml", help="the dataset file")
+        each.add_argument("experiment", metavar="NAME", help="the experiment's name in the service's experiments file")
+        each.add_argument("--log", metavar="DIR", required=True, help="the ranking service's exposure log")
+        each.add_argument(
+            "--action",
+            metavar="NAME",
+            action="append",
+            dest="clicks",
+            help="what counts as a click, repeatable (default: what the model learns from)",
+        )
+    switchback.add_argument("--slot", metavar="TIME", required=True, help="its `switchback` in the experiments file, such as 30m")
+    switchback.add_argument("--control", metavar="ARM", required=True, help="name of an arm")
+    switchback.add_argument("--treatment", metavar="ARM", required=True, help="name of the other arm")
 
 
 def _audit(audit: argparse.ArgumentParser) -> None:

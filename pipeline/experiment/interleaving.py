@@ -1,20 +1,13 @@
-"""Report on an experiment that interleaves two rankers: `python -m pipeline.experiment.interleaving`."""
+"""Read the lists of an experiment that interleaves two rankers, and say which is preferred: `shelfrank experiment interleaving`."""
 
-import argparse
-import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from components.contract.dataset import Dataset
-from components.contract.errors import InputError, ShelfRankError
-from components.contract.load import load_dataset
+from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
 from components.experiment.designs.interleaving import InterleavedList, Preference, credit, preference
 from pipeline.experiment.log_rows import clicks_on_lists, log_rows
@@ -89,40 +82,3 @@ def sentence(teams: tuple[str, str], result: Preference, *, alpha: float = 0.05)
     if result.p >= alpha:
         return f"no preference is proven (p = {result.p:.3f}); go on, or keep {teams[0]}"
     return f"{teams[int(result.difference > 0)]} is preferred (p = {result.p:.2g})"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the report; exit code 1 where the input can't be used, 2 where the arguments can't."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.experiment.interleaving", description=__doc__)
-    parser.add_argument("dataset", type=Path, help="dataset file")
-    parser.add_argument("log", type=Path, help="the ranking service's folder (--log)")
-    parser.add_argument("experiment", help="name of the experiment that interleaves")
-    parser.add_argument("--action", action="append", help="what counts as a click, repeatable; default: what the model learns from")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    args = parser.parse_args(arguments)
-    try:
-        dataset = load_dataset(args.dataset)
-        actions = args.action or list(dataset.label_gains)
-        teams, result, counts = read_interleaved(args.log, dataset, args.experiment, actions=actions)
-    except ShelfRankError as error:
-        print(error, file=sys.stderr)
-        return 1
-    if args.json:
-        print(json.dumps({"teams": teams, **asdict(result), "counts": counts, "sentence": sentence(teams, result)}, indent=2))
-        return 0
-    table = Table("", *teams)
-    table.add_row("lists won", f"{result.first_won:,}", f"{result.second_won:,}")
-    table.add_row("lists led", f"{1 - result.second_led:.1%}", f"{result.second_led:.1%}")
-    console = Console(width=120)
-    console.print(table)
-    console.print(
-        f"{result.lists:,} lists of {result.shoppers:,} shoppers, {result.tied:,} tied; {teams[1]} has {result.difference:+.4f} clicks"
-        f" a list more ({result.lower:+.4f} to {result.upper:+.4f}), sign test over shoppers p = {result.sign_p:.3g}"
-    )
-    console.print("; ".join(f"{number:,} {name}" for name, number in {**counts, "clicks on pinned items": result.unplaced}.items()))
-    console.print(sentence(teams, result))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

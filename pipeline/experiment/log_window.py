@@ -26,6 +26,11 @@ class LogWindow:
         moment = time_us.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.zone)
         return moment.dt.date().cast(pl.Int32)
 
+    @property
+    def last_day(self) -> int:
+        """The last day of a window that ends, since 1970."""
+        return self.day(self.end_us - 1)
+
     def day(self, time_us: int) -> int:
         """Return the day since 1970, in the zone, that a time falls on."""
         return (datetime.fromtimestamp(time_us / 1e6, UTC).astimezone(ZoneInfo(self.zone)).date() - date(1970, 1, 1)).days

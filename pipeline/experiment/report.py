@@ -1,19 +1,21 @@
 """Make the report of an experiment from its file: `shelfrank experiment report`."""
 
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from components.contract.dataset import Dataset
+from components.contract.errors import InputError
 from components.contract.load import load_dataset
 from components.experiment.build_report import ReportInput, build_report, chosen_metrics
 from components.experiment.experiment_file import ExperimentFile, check_against_dataset, load_experiment_file
+from components.experiment.looks import daily_looks
 from components.experiment.metrics import outcome_actions
 from components.experiment.report_schema import ExperimentReport, OffPolicyEstimate
-from components.experiment.shoppers import build_shoppers
-from pipeline.experiment.log_window import log_window
+from components.experiment.shoppers import LoggedTotals, build_shoppers
+from pipeline.experiment.log_window import LogWindow, log_window
 from pipeline.experiment.off_policy import estimate_arms
-from pipeline.experiment.read_log import Say, read_totals
+from pipeline.experiment.read_log import Say, last_day, read_totals
 from pipeline.experiment.segments import add_segments
 from pipeline.experiment.shopper_lists import LogQuery
 
@@ -38,10 +40,7 @@ def analyse(file: ExperimentFile, dataset: Dataset, folder: Path, *, now: dateti
     """Read an experiment's log, and analyse it; paths of the file are relative to the folder."""
     check_against_dataset(file, dataset)
     chosen_metrics(file, dataset)  # raises before minutes of reading
-    window = log_window(file.start, file.until, pre_period_s=file.pre_period, zone=dataset.zone_name)
-    counts: Counter[str] = Counter()
-    actions = outcome_actions(dataset, click=file.click, purchase=file.purchase)
-    totals = read_totals(folder / file.log, dataset, LogQuery.of_file(file), window, actions, counts, say=say)
+    window, totals, counts = _read(file, dataset, folder, say=say)
     shoppers, conditions = add_segments(build_shoppers(totals, file.bots), file.segments, folder)
     off_policy: tuple[OffPolicyEstimate, ...] = ()
     if file.off_policy is not None:
@@ -52,9 +51,39 @@ def analyse(file: ExperimentFile, dataset: Dataset, folder: Path, *, now: dateti
         file=file,
         dataset=dataset,
         shoppers=shoppers,
-        last_day=totals.last_day,
+        last_day=window.last_day if file.has_end else totals.last_day,
         counts=counts,
         segments=conditions,
         off_policy=off_policy,
     )
     return build_report(source, now=now)
+
+
+def _read(file: ExperimentFile, dataset: Dataset, folder: Path, *, say: Say) -> tuple[LogWindow, LoggedTotals, "Counter[str]"]:
+    """Read what counts of the log: with a planned end whole days alone, and none after it, so that a day is looked at once.
+
+    Raises:
+        InputError: the log has no list of the experiment, or no whole day of it yet.
+    """
+    log, zone = folder / file.log, dataset.zone_name
+    actions = outcome_actions(dataset, click=file.click, purchase=file.purchase)
+
+    def read(until: date | None) -> tuple[LogWindow, LoggedTotals, "Counter[str]"]:
+        window, counts = log_window(file.start, until, pre_period_s=file.pre_period, zone=zone), Counter[str]()
+        return window, read_totals(log, dataset, LogQuery.of_file(file), window, actions, counts, say=say), counts
+
+    if not file.has_end:
+        return read(file.until)
+    cut = last_day(log, zone)
+    until = cut if file.until is None else min(file.until, cut)
+    if until <= file.start:
+        raise InputError(
+            f"{log}: expected a whole day of the experiment from {file.start} on, and the log's last day, which may be cut, is {cut};"
+            " report when it has a later one, or take `looks: any`"
+        )
+    first = read(until)
+    looks = daily_looks(build_shoppers(first[1], file.bots), file, last_day=first[0].last_day)
+    if not looks or looks[-1].day == first[0].last_day:
+        return first
+    say("reading again, to the planned size")
+    return read(date(1970, 1, 1) + timedelta(days=looks[-1].day + 1))

@@ -1,23 +1,16 @@
-"""Report on a switchback experiment: `python -m pipeline.experiment.switchback`."""
+"""Read the time slots of a switchback experiment, and say what it shows: `shelfrank experiment switchback`."""
 
-import argparse
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
-from components.contract.base_model import seconds
 from components.contract.dataset import Dataset
-from components.contract.errors import InputError, ShelfRankError
-from components.contract.load import load_dataset
+from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
-from components.experiment.designs.switchback import Slots, SwitchbackResult, analyse_switchback
+from components.experiment.designs.switchback import Slots, SwitchbackResult
 from pipeline.experiment.log_rows import clicks_on_lists, log_rows
 from serving.experiments.assign import time_slot
 from serving.exposure.log import DECISIONS
@@ -80,43 +73,3 @@ def sentence(result: SwitchbackResult, arms: tuple[str, str], *, alpha: float = 
     if decisive.p >= alpha:
         return f"{warning}no effect is proven (p = {decisive.p:.3f})"
     return f"{warning}{arms[1]} is {'better' if decisive.value > 0 else 'worse'} than {arms[0]} (p = {decisive.p:.2g})"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the report; exit code 1 where the input can't be used, 2 where the arguments can't."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.experiment.switchback", description=__doc__)
-    parser.add_argument("dataset", type=Path, help="dataset file")
-    parser.add_argument("log", type=Path, help="the ranking service's folder (--log)")
-    parser.add_argument("experiment", help="name of the switchback experiment")
-    parser.add_argument("--slot", type=seconds, required=True, help="its `switchback` in the experiments file, such as 30m")
-    parser.add_argument("--control", required=True, help="name of an arm")
-    parser.add_argument("--treatment", required=True, help="name of the other arm")
-    parser.add_argument("--action", action="append", help="what counts as a click, repeatable; default: what the model learns from")
-    parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    args = parser.parse_args(arguments)
-    arms, counts = (args.control, args.treatment), Counter[str]()
-    try:
-        dataset = load_dataset(args.dataset)
-        actions = args.action or list(dataset.label_gains)
-        slots = read_slots(args.log, dataset, args.experiment, slot_s=args.slot, arms=arms, actions=actions, counts=counts)
-        result = analyse_switchback(slots)
-    except ShelfRankError as error:
-        print(error, file=sys.stderr)
-        return 1
-    kept = {name: number for name, number in sorted(counts.items()) if number}
-    if args.json:
-        print(json.dumps({**asdict(result), "counts": kept, "sentence": sentence(result, arms)}, indent=2))
-        return 0
-    table = Table("clicks per list", "estimate", "95 % interval", "p", title=f"{result.slots} slots, {result.treated} of {arms[1]}")
-    table.add_row(arms[0], f"{result.control:.4f}", "", "")
-    for name, each in (("effect", result.effect), ("carry-over", result.carry_over), ("lasting", result.lasting)):
-        table.add_row(name, f"{each.value:+.4f}", f"{each.lower:+.4f} to {each.upper:+.4f}", f"{each.p:.3g}")
-    console = Console(width=120)
-    console.print(table)
-    console.print("; ".join(f"{number:,} {name}" for name, number in kept.items()))
-    console.print(sentence(result, arms))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,6 +16,7 @@ def print_report(report: ExperimentReport, console: Console) -> None:
     console.print(f"{report.experiment}: {headline(report)}.", style=f"bold {_STYLES[decision.action]}", highlight=False, markup=False)
     for reason in decision.reasons:
         console.print(f"  {reason}", style=_STYLES[decision.action], highlight=False, markup=False)
+    console.print(f"  {report.rule}", highlight=False, markup=False)
     console.print()
     for arm in report.arms:
         what = " (control)" if arm.name == report.control != "control" else ""

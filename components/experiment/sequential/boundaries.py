@@ -50,7 +50,9 @@ def critical_value(looks: Sequence[float], alpha: float = 0.05, *, spending: Spe
     return float(critical_values(looks, alpha, spending=spending)[-1])
 
 
-def critical_values(looks: Sequence[float], alpha: float = 0.05, *, spending: Spending = "obrien-fleming") -> Numbers:
+def critical_values(
+    looks: Sequence[float], alpha: float = 0.05, *, spending: Spending = "obrien-fleming", times: Sequence[float] | None = None
+) -> Numbers:
     """Return the two-sided critical value of |z| at each look, [K].
 
     The test rejects at the first look with |z| at or above its value. With no effect it ever does so with a probability of
@@ -61,13 +63,19 @@ def critical_values(looks: Sequence[float], alpha: float = 0.05, *, spending: Sp
             as planned has 1 at its end. They may depend on anything but the effects seen.
         alpha: error rate of both sides together.
         spending: how fast alpha is spent.
+        times: [K] shares of the plan that say how much of alpha is spent, where information is known up to a factor only, such as
+            the share of the planned days (Lan & DeMets 1989, "Group sequential procedures: calendar versus information time");
+            `looks` then may have any unit, with no share or step below `CLOSEST`. By default the looks themselves.
 
     Raises:
-        InputError: looks or alpha are out of range.
+        InputError: looks, times or alpha are out of range.
     """
     shares = checked_looks(looks)
     _check_alpha(alpha)
-    spent = np.diff(SPENDING[spending](shares, alpha / 2), prepend=0.0)
+    used = shares if times is None else np.asarray(times, np.float64)
+    if used.shape != shares.shape or not (used > 0).all() or (np.diff(used) < 0).any():
+        raise InputError(f"expected an ascending share of the plan for each of the {len(shares)} looks, got {list(used)}")
+    spent = np.diff(SPENDING[spending](used, alpha / 2), prepend=0.0)
     bounds = np.full(len(shares), np.inf)
     path = _Path.start()
     for k, share in enumerate(shares):

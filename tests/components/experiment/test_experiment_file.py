@@ -28,6 +28,15 @@ def test_a_good_file_has_defaults(tmp_path: Path) -> None:
     assert file.primary == ("revenue_per_shopper",)
     assert file.cap == 0.999
     assert file.pre_period == 14 * 86400
+    assert file.rule == "any"
+
+
+@pytest.mark.parametrize("lines", ["planned: {days: 7}", "planned: {shoppers: 900}", "until: 2026-01-12", "until: 2026-01-12\nlooks: end"])
+def test_a_planned_size_makes_looks_planned(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "exp.yaml").write_text(GOOD + lines + "\n")
+    file = load_experiment_file(tmp_path / "exp.yaml")
+    assert file.rule == ("end" if "end" in lines else "planned")
+    assert file.has_end
 
 
 @pytest.mark.parametrize(
@@ -43,6 +52,7 @@ def test_a_good_file_has_defaults(tmp_path: Path) -> None:
         ("currency: EUR", "primary: latency_ms", "is primary too"),
         ("currency: EUR", "margins: {conversion: 5%}", "is no guardrail"),
         ("treatment: 50%", "treatment: 50%, other: 0%", "share of 0%"),
+        ("currency: EUR", "looks: planned", "planned looks need a plan"),
         ("dataset:", "datset:", "did you mean 'dataset'"),
     ],
 )

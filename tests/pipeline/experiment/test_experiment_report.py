@@ -135,9 +135,44 @@ def test_bots_are_left_out_and_the_results_with_them_are_beside(tmp_path: Path) 
 
 
 def test_planned_days_that_are_not_reached_go_on(tmp_path: Path) -> None:
-    made = report(write(tmp_path, whole_log(CONFIG), lines="primary: click_rate\nplanned: {days: 28}\n"))
-    assert made.decision.action == "go on"
-    assert made.decision.until == date(2026, 2, 2)
+    alike = whole_log(replace(CONFIG, effect=Effect()))
+    for looks in ("planned", "end"):
+        made = report(write(tmp_path / looks, alike, lines=f"primary: click_rate\nplanned: {{days: 28}}\nlooks: {looks}\n"))
+        assert made.decision.action == "go on"
+        assert made.decision.until == date(2026, 2, 2)
+
+
+def before(log: ShopLog, *, days: float) -> ShopLog:
+    until = pl.col("time") < FIRST_US + round(days * 86_400e6)
+    return ShopLog(log.decisions.filter(until), log.interactions.filter(until))
+
+
+def test_planned_looks_end_with_whole_days_and_with_the_plan(tmp_path: Path) -> None:
+    """A report says the same at any time of a day, and on all days after the planned end."""
+    log = whole_log(CONFIG)
+    lines = "primary: click_rate\nplanned: {days: 7}\n"
+    morning, evening, later = (report(write(tmp_path / str(days), before(log, days=days), lines)) for days in (7.3, 7.9, 14))
+    assert morning.results == evening.results == later.results
+    assert morning.decision == evening.decision == later.decision
+    assert (morning.looks, morning.looks_used, morning.last_day) == ("planned", 7, date(2026, 1, 11))
+    (click_rate,) = [row for row in later.results if (row.metric, row.adjustment, row.segment) == ("click_rate", "cuped", "")]
+    (decided,) = [each for each in later.decision.metrics if each.metric == "click_rate"]
+    assert decided.information == 1
+    assert click_rate.upper - click_rate.effect == pytest.approx(decided.critical * click_rate.std_error)
+    assert 1.96 < decided.critical < 2.1
+
+
+def test_no_whole_day_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a whole day of the experiment from 2026-01-05 on"):
+        report(write(tmp_path, before(whole_log(CONFIG), days=0.9), "planned: {days: 7}\n"))
+
+
+def test_without_a_plan_intervals_hold_at_any_time(shop: Path) -> None:
+    made = report(shop)
+    assert (made.looks, made.decision.until) == ("any", None)
+    rows = [row for row in made.results if row.role == "primary" and row.segment == ""]
+    assert all(row.upper - row.effect > 2.9 * row.std_error for row in rows)
+    assert "confidence sequence" in render(made)
 
 
 def test_segments_come_from_a_table_of_shoppers(tmp_path: Path) -> None:

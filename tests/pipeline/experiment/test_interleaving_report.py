@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from components.contract.errors import InputError
-from pipeline.experiment.interleaving import main, read_interleaved
+from pipeline.cli.main import main
+from pipeline.experiment.interleaving import read_interleaved
 from serving.exposure.event_types import Interaction, Interleaved
 from tests.serving.exposure.shop_log import SHOP, click, dataset, exposure, log
 
@@ -56,16 +57,16 @@ def test_the_command_prints_a_report_and_says_what_is_missing(tmp_path: Path, ca
     (tmp_path / "shop.yaml").write_text(SHOP)
     clicks = [click(n, item="d" if n % 2 == 0 else "b") for n in range(0, 40, 2)]
     write(tmp_path / "log", *(exposure(n, interleaved=interleaved(n), scores=None) for n in range(40)), clicks=clicks)
-    files = [str(tmp_path / "shop.yaml"), str(tmp_path / "log")]
-    assert main([*files, "pair", "--json"]) == 0
+    command = ["experiment", "interleaving", str(tmp_path / "shop.yaml"), "--log", str(tmp_path / "log")]
+    assert main([*command, "pair", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["teams"], report["lists"], report["second_won"]) == (["usual", "other"], 40, 20)
     assert report["sentence"].startswith("other is preferred (p = ")
-    assert main([*files, "pair"]) == 0
+    assert main([*command, "pair"]) == 0
     assert "other is preferred" in capsys.readouterr().out
-    assert main([*files, "elsewhere"]) == 1
+    assert main([*command, "elsewhere"]) == 2
     assert "expected lists that the experiment 'elsewhere' interleaves, got none; it has lists of pair" in capsys.readouterr().err
-    assert main([*files, "pair", "--action", "clik"]) == 1
+    assert main([*command, "pair", "--action", "clik"]) == 2
     assert "the dataset file has no action 'clik'; did you mean 'click'?" in capsys.readouterr().err
 
 
@@ -79,5 +80,5 @@ def test_another_pair_under_the_same_name_is_refused(tmp_path: Path) -> None:
 def test_coins_that_are_not_fair_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "shop.yaml").write_text(SHOP)
     write(tmp_path / "log", *(exposure(n, interleaved=interleaved(0), scores=None) for n in range(40)), clicks=[])
-    assert main([str(tmp_path / "shop.yaml"), str(tmp_path / "log"), "pair"]) == 0
+    assert main(["experiment", "interleaving", str(tmp_path / "shop.yaml"), "pair", "--log", str(tmp_path / "log")]) == 0
     assert "other leads 0.0% of the lists, which fair coins don't" in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.experiment.switchback import main
+from pipeline.cli.main import main
 from tests.serving.exposure.shop_log import SHOP, click, exposure, log
 
 MINUTES = 5  # of a slot, which has a list a minute
@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> list[str]:
                 clicks += [click(n), click(n)]
     writer.commit(clicks).result(10)
     assert writer.close(10)
-    return [str(tmp_path / "shop.yaml"), str(tmp_path / "log"), "stock"]
+    return ["experiment", "switchback", str(tmp_path / "shop.yaml"), "stock", "--log", str(tmp_path / "log")]
 
 
 def test_the_effect_is_that_of_the_log(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,7 +41,9 @@ def test_the_effect_is_that_of_the_log(files: list[str], capsys: pytest.CaptureF
 
 
 def test_a_wrong_slot_length_or_arm_is_named(files: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*files, "--slot", "10m", "--control", "old", "--treatment", "new"]) == 1
+    assert main([*files, "--slot", "10m", "--control", "old", "--treatment", "new"]) == 2
     assert "a slot of 600 s has lists of 'old' and 'new'; give the experiment's `switchback`" in capsys.readouterr().err
-    assert main([*files, "--slot", "5m", "--control", "olden", "--treatment", "newer"]) == 1
+    assert main([*files, "--slot", "5m", "--control", "olden", "--treatment", "newer"]) == 2
     assert "in the arms 'olden' and 'newer', got none" in capsys.readouterr().err
+    assert main([*files, "--slot", "5 minutes", "--control", "old", "--treatment", "new"]) == 2
+    assert "--slot: expected a duration such as 90s, 30m" in capsys.readouterr().err

@@ -1,7 +1,6 @@
 """Estimates and intervals hold after looking and stopping; the sample's inflation agrees with published tables."""
 
 import math
-from datetime import date
 
 import numpy as np
 import pytest
@@ -12,9 +11,8 @@ from components.contract.errors import InputError
 from components.experiment.sequential.boundaries import critical_values, exit_probabilities
 from components.experiment.sequential.confidence_sequence import anytime_critical_value, anytime_interval
 from components.experiment.sequential.design import conditional_power, inflation, power
-from components.experiment.sequential.estimates import FinalEstimate, Interval, final_estimate, repeated_interval
+from components.experiment.sequential.estimates import FinalEstimate, final_estimate, repeated_interval
 from components.experiment.sequential.spending import Spending
-from components.experiment.sequential.today import Plan, Today, decide_today
 
 LOOKS = [0.25, 0.5, 0.75, 1.0]
 
@@ -125,48 +123,14 @@ def test_anytime_values_are_narrowest_at_the_plan_and_never_crossed_by_chance_to
     assert anytime_interval(1.0, 0.5, 1.0).upper == 1 + 0.5 * width[2]
 
 
-PLAN = Plan(first_day=date(2026, 3, 1))
-
-
-def decided(z: float, looks: list[float], **changes: object) -> Today:
-    return decide_today(z * 0.1, 0.1, looks, Plan(**{"first_day": PLAN.first_day, **changes}), today=date(2026, 3, 10))  # type: ignore[arg-type]
-
-
-def test_today_ship_stop_or_go_on_until() -> None:
-    assert decided(3.0, [0.5]).action == "ship"  # 2.96 at half of the information
-    assert decided(3.0, [0.5]).interval == Interval(lower=pytest.approx(0.3 - 0.29626, abs=1e-4), upper=pytest.approx(0.59626, abs=1e-4))  # type: ignore[arg-type]
-    assert decided(2.9, [0.5]).action == "go on"
-    assert decided(2.9, [0.5]).until == date(2026, 3, 20)  # 10 days for half
-    assert decided(-3.0, [0.5]).action == "stop"
-    assert decided(-3.0, [0.5], higher_is_better=False).action == "ship"
-    assert decided(1.9, [0.5, 1.0]).action == "stop"
-    assert decided(1.98, [0.5, 1.0]).action == "ship"
-    assert decided(3.0, [0.5], looking="anytime").action == "go on"  # 3.08
-    assert decided(3.1, [0.5], looking="anytime").action == "ship"
-
-
-def test_a_hopeless_experiment_stops_and_an_open_one_goes_on() -> None:
-    # The planned effect of 0.28 is 2.8 standard errors of 0.1 at today's half: a drift of 2.8 * sqrt(2) = 3.96.
-    assert decided(0.0, [0.5], effect=0.28).action == "go on"
-    hopeless = decided(-1.5, [0.5], effect=0.28)
-    assert (hopeless.action, hopeless.until) == ("stop", None)
-    assert "even with the planned effect" in hopeless.reason
-    assert decided(1.5, [0.5], effect=-0.28, higher_is_better=False).action == "stop"
-    assert decided(-1.5, [0.5]).action == "go on"  # no effect was planned
-
-
 @pytest.mark.parametrize("std_error", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_standard_error_that_is_none_is_refused(std_error: float) -> None:
     for compute in (repeated_interval, final_estimate):
         with pytest.raises(InputError, match="a positive standard error"):
             compute(1.0, std_error, [1.0])
-    with pytest.raises(InputError, match="a positive standard error"):
-        decide_today(1.0, std_error, [1.0], PLAN, today=date(2026, 3, 2))
 
 
 def test_arguments_out_of_range_are_refused() -> None:
-    with pytest.raises(InputError, match="from the experiment's first, 2026-03-01, on, got 2026-02-28"):
-        decide_today(1.0, 1.0, [0.5], PLAN, today=date(2026, 2, 28))
     with pytest.raises(InputError, match="alpha between 0 and 1"):
         anytime_critical_value(0.5, 1.0)
     with pytest.raises(InputError, match="positive share"):
