@@ -15,7 +15,8 @@ from components.experiment.metrics import Metric
 MIN_SHOPPERS = 30
 """Of an arm: with fewer, a normal interval of a mean says little."""
 
-_MOST_LOG = 50.0  # of a ratio's upper limit, which JSON must hold
+MOST_RATIO = 100.0
+"""Of the means of two arms: an interval beyond it says nothing of the relative effect."""
 Floats = NDArray[np.float64]
 
 
@@ -89,6 +90,7 @@ def widened(difference: Difference, critical: float, *, alpha: float) -> Differe
         The difference with its intervals wider by `critical` over the normal quantile of alpha, and p that of a z smaller by as much: p is
         below alpha exactly where the interval excludes 0. As critical values grow no faster than the normal quantile where alpha falls,
         p below a smaller level, such as of a correction for several tests, rejects no more often than that level's own critical value.
+        A relative interval beyond `MOST_RATIO` is left out.
     """
     factor = critical / float(norm.isf(alpha / 2))
     half = critical * difference.std_error
@@ -101,11 +103,11 @@ def widened(difference: Difference, critical: float, *, alpha: float) -> Differe
     if difference.relative is None or difference.relative_lower is None or difference.relative_upper is None:
         return wide
     log_ratio = math.log1p(difference.relative)
-    return replace(
-        wide,
-        relative_lower=math.expm1(log_ratio + factor * (math.log1p(difference.relative_lower) - log_ratio)),
-        relative_upper=math.expm1(min(log_ratio + factor * (math.log1p(difference.relative_upper) - log_ratio), _MOST_LOG)),
-    )
+    low = log_ratio + factor * (math.log1p(difference.relative_lower) - log_ratio)
+    high = log_ratio + factor * (math.log1p(difference.relative_upper) - log_ratio)
+    if high > math.log(MOST_RATIO):
+        return replace(wide, relative_lower=None, relative_upper=None)
+    return replace(wide, relative_lower=math.expm1(low), relative_upper=math.expm1(high))
 
 
 def aggregates(table: pl.DataFrame, columns: list[str]) -> Aggregates:

@@ -118,17 +118,16 @@ def _until(share: float, looks: Sequence[Look]) -> tuple[Look, ...]:
 
 def rule_text(file: ExperimentFile, looks: Sequence[Look]) -> str:
     """Say when an experiment's result may be looked at, and what its intervals and p hold for."""
-    at_most = f"at most {100 * file.alpha:g} % of the experiments without an effect"
+    at_most = f"in at most {100 * file.alpha:g} % of the experiments without an effect a primary metric is ever called better or worse"
     match file.rule:
         case "planned":
             return (
                 f"Looks are planned, one after each whole day until the planned size: today's is number {len(looks)}. Alpha is spent over"
-                f" them (O'Brien-Fleming type), so {at_most} are ever shipped or stopped as worse. Intervals and p hold for all of these"
-                " looks at once."
+                f" them (O'Brien-Fleming type), so {at_most}. Intervals and p hold for all of these looks at once."
             )
         case "any":
             return (
-                f"It may be looked at whenever and as long as one likes: {at_most} are ever shipped or stopped as worse. Intervals and p"
+                f"It may be looked at whenever and as long as one likes: {at_most}. Intervals and p"
                 " are anytime-valid, a confidence sequence: they hold at all moments at once."
             )
         case "end":

@@ -94,7 +94,8 @@ def _relative(rows: Sequence[MetricResult]) -> Markup:
         if None not in (row.relative, row.relative_lower, row.relative_upper) and row.role != "guardrail":
             label = row.metric.replace("_", " ") + (f", {row.arm}" if len(arms) > 1 else "")
             margin = ((row.relative_upper or 0.0) - (row.relative_lower or 0.0)) / 2
-            drawn.append(Interval(label, row.relative or 0.0, margin, 0.0))
+            if margin <= 1:
+                drawn.append(Interval(label, row.relative or 0.0, margin, 0.0))
     return interval_chart(drawn, title="Relative effects with their intervals")
 
 

@@ -149,3 +149,4 @@ def test_an_interval_excludes_0_where_p_is_below_alpha_and_smaller_alphas_are_sa
     assert wide.relative_lower is not None
     assert wide.relative_lower < 0.1
     assert wide.upper == pytest.approx(1 + 0.4 * critical)
+    assert widened(plain, 60.0, alpha=0.05).relative_upper is None  # of ratios beyond 100
