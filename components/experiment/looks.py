@@ -38,7 +38,7 @@ class Look:
 
     day: int
     share: float
-    lists: int
+    lists: float
 
 
 def daily_looks(shoppers: Shoppers, file: ExperimentFile, *, last_day: int) -> tuple[Look, ...]:
