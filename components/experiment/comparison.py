@@ -100,14 +100,13 @@ def widened(difference: Difference, critical: float, *, alpha: float) -> Differe
         upper=difference.effect + half,
         p=float(2 * norm.sf(abs(difference.effect) / difference.std_error / factor)),
     )
-    if difference.relative is None or difference.relative_lower is None or difference.relative_upper is None:
+    if difference.relative is None or difference.relative_upper is None:
         return wide
     log_ratio = math.log1p(difference.relative)
-    low = log_ratio + factor * (math.log1p(difference.relative_lower) - log_ratio)
-    high = log_ratio + factor * (math.log1p(difference.relative_upper) - log_ratio)
-    if high > math.log(MOST_RATIO):
+    log_half = factor * (math.log1p(difference.relative_upper) - log_ratio)  # the interval is even on the scale of logarithms
+    if log_ratio + log_half > math.log(MOST_RATIO):
         return replace(wide, relative_lower=None, relative_upper=None)
-    return replace(wide, relative_lower=math.expm1(low), relative_upper=math.expm1(high))
+    return replace(wide, relative_lower=math.expm1(log_ratio - log_half), relative_upper=math.expm1(log_ratio + log_half))
 
 
 def aggregates(table: pl.DataFrame, columns: list[str]) -> Aggregates:

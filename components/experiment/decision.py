@@ -140,11 +140,11 @@ def decide(
         text = "The planned size is reached and no primary metric is better." if assessed else "No metric could be compared."
         return Decision(action="stop", arm=None, until=None, reasons=(text, *harmed), metrics=metrics)
     chances = [_chance(each, primary) for each in evidence if each.role == "primary" and not worse[each.arm]]
-    if all(chance < HOPELESS for chance in chances):
+    if chances and max(chances) < HOPELESS:
         text = f"Even with the planned effect, proof by the planned end has a chance of {max(chances):.1%}."
         return Decision(action="stop", arm=None, until=None, reasons=(text, *harmed), metrics=metrics)
     until = first_day + timedelta(days=ceil(days / information - 1e-9)) if information > 0 else None
-    reached = f"{information:.0%} of the planned information is reached." if information > 0 else "No size is planned."
+    reached = f"{information:.0%} of the planned size is reached." if information > 0 else "No size is planned."
     open_ones = tuple(_sentence(each) for each in assessed if each.role == "primary" and each.verdict == "undecided")
     return Decision(action="go on", arm=None, until=until, reasons=(reached, *open_ones, *harmed), metrics=metrics)
 
