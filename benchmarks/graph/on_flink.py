@@ -21,11 +21,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ingest.beam import core_seconds
-from benchmarks.ingest.ingest import DATASET, apart, simulated
+from benchmarks.ingest.ingest import DATASET, TINY_EVENTS, apart, simulated
 from tests.engines.flink.cluster import flink_cluster
 
 _RUN = "from tests.pipeline.beam.beam_run import main; main()"
-_WARM_UP_EVENTS = 5_000
 
 
 def graph(preset: str, options: dict[str, str | int], shop: Path, root: Path) -> dict[str, float]:
@@ -50,10 +49,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = args.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        for events in (_WARM_UP_EVENTS, args.events):
+        for events in (TINY_EVENTS, args.events):
             apart(simulated, work / f"shop-{events}", events)
         with flink_cluster(work / "service") as flink:
-            graph("flink", flink.options(), work / f"shop-{_WARM_UP_EVENTS}", work / "warm-up")
+            graph("flink", flink.options(), work / f"shop-{TINY_EVENTS}", work / "warm-up")
             runs: dict[str, list[dict[str, float]]] = {"local": [], "flink": []}
             for repeat in range(args.repeats):
                 for preset, options in (("local", {}), ("flink", flink.options())):

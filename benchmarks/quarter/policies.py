@@ -16,9 +16,10 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from benchmarks.quarter.shop import Quarter, Shop
 from benchmarks.quarter.training import InProcessTrainer, Workshop
+from components.contract.values.local_time import DAY_US
 from components.drift.check import Window
 from components.drift.decision import Action
-from components.drift.horizons import DAY_US, TASTE_DAYS, nested, starts
+from components.drift.horizons import TASTE_DAYS, nested, starts
 from components.drift.report.build_report import Subject, build_joint_report
 from components.drift.report.drift_report import DriftReport
 from components.drift.sketch.example_block import request_block

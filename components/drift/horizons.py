@@ -8,9 +8,9 @@ depend on each other.
 
 from collections.abc import Sequence
 
+from components.contract.values.local_time import DAY_US
 from components.drift.check import Window
 
-DAY_US = 86_400_000_000
 TASTE_DAYS = 14
 """Before the longest window, whose labels less scores are the reference of tastes, whichever release scored them.
 

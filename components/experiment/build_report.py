@@ -4,13 +4,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 
 import polars as pl
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.experiment.checks import Assigned, check_all, fault_texts
-from components.experiment.decision import NEVER, Evidence, decide
+from components.experiment.decision import NEVER, Evidence, MakeBoundary, decide
 from components.experiment.experiment_file import ExperimentFile
 from components.experiment.looks import Look, daily_looks, make_boundary, rule_text
 from components.experiment.metrics import BY_NAME, Metric, missing_needs, outcome_actions
@@ -25,7 +26,7 @@ from components.experiment.report_schema import (
     NoveltyTrend,
     OffPolicyEstimate,
 )
-from components.experiment.results import Analysis, best, compare_all, with_role
+from components.experiment.results import Analysis, compare_all, judged_rows, with_role
 from components.experiment.shopper_effects import shopper_effects
 from components.experiment.shoppers import Shoppers
 
@@ -70,16 +71,17 @@ def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
     everybody = cap_amounts(shoppers.table, file.cap).table
     capped = cap_amounts(people, file.cap)
     looks = daily_looks(shoppers, file, last_day=source.last_day)
+    boundary = cache(make_boundary(file.rule, looks))  # a critical value of many looks takes a second
     analysis = Analysis(
         arms=assigned.arms,
         control=file.control,
         metrics=metrics,
         currency=file.currency,
         alpha=file.alpha,
-        critical=None if file.rule == "end" else min(make_boundary(file.rule, looks)(file.alpha)(looks[-1].share), NEVER),
+        critical=None if file.rule == "end" else min(boundary(file.alpha)(looks[-1].share), NEVER),
     )
     results = compare_all(capped.table, everybody, analysis, source.segments)
-    chosen = best([row for row in results if row.segment == "" and row.population == "without bots"])
+    chosen = judged_rows(results)
     left_out |= _without_results(metrics, chosen, people)
     checks = check_all(shoppers, assigned, source.counts)
     first = int(people["first_day"].min())  # type: ignore[arg-type]
@@ -104,7 +106,7 @@ def build_report(source: ReportInput, *, now: datetime) -> ExperimentReport:
         confidence=1 - file.alpha,
         outliers=capped.policy,
         shipped=file.shipped,
-        decision=_decision(chosen, file, looks, fault_texts(checks), first_day=first_day, days=days),
+        decision=_decision(chosen, file, looks[-1], boundary, fault_texts(checks), first_day=first_day, days=days),
         effects=tuple(shopper_effects(chosen, people, assigned, file, first_day=first_day, last_day=last_day)),
         results=tuple(results),
         checks=tuple(checks),
@@ -172,10 +174,16 @@ def _without_results(metrics: Sequence[Metric], chosen: Sequence[MetricResult], 
 
 
 def _decision(
-    chosen: Sequence[MetricResult], file: ExperimentFile, looks: Sequence[Look], faults: tuple[str, ...], *, first_day: date, days: int
+    chosen: Sequence[MetricResult],
+    file: ExperimentFile,
+    today: Look,
+    boundary: MakeBoundary,
+    faults: tuple[str, ...],
+    *,
+    first_day: date,
+    days: int,
 ) -> Decision:
-    information = min(looks[-1].share, 1.0) if file.rule != "any" or file.is_planned else 0.0
-    boundary = make_boundary(file.rule, looks)
+    information = min(today.share, 1.0) if file.rule != "any" or file.is_planned else 0.0
     evidence = [
         Evidence(
             metric=row.metric,

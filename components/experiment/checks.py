@@ -8,7 +8,7 @@ import polars as pl
 from scipy.stats import chi2_contingency, chisquare
 from statsmodels.stats.multitest import multipletests
 
-from components.experiment.comparison import compare
+from components.experiment.comparison import compare, digits
 from components.experiment.metrics import HISTORY, METRICS
 from components.experiment.report_schema import Check, Severity
 from components.experiment.shoppers import Shoppers
@@ -94,13 +94,13 @@ def _sample_ratio(table: pl.DataFrame, assigned: Assigned) -> Check:
     p = float(chisquare(observed, expected).pvalue)
     seen = ", ".join(f"{name} {number:,} of {each:,.0f}" for name, number, each in zip(assigned.arms, observed, expected, strict=True))
     if p >= RATIO_ALPHA:
-        return Check(name="sample ratio", severity="pass", text=f"Shoppers by arm are as declared: {seen}.", p=_digits(p))
+        return Check(name="sample ratio", severity="pass", text=f"Shoppers by arm are as declared: {seen}.", p=digits(p))
     return Check(
         name="sample ratio",
         severity="fault",
         text=f"Shoppers by arm aren't as declared (expected by the shares): {seen}. Look for shares that were changed, an arm that"
         " loses requests or its log, or redirects before the list.",
-        p=_digits(p),
+        p=digits(p),
     )
 
 
@@ -119,7 +119,7 @@ def _bots(table: pl.DataFrame, assigned: Assigned) -> Check:
         severity="fault" if uneven else "warning",
         text=f"{len(bots):,} shoppers with {lists:.1%} of the lists have the rates of bots ({seen}) and are left out; results with them are"
         " beside." + (" They are not spread over the arms by chance." if uneven else ""),
-        p=_digits(p),
+        p=digits(p),
     )
 
 
@@ -146,14 +146,14 @@ def _pre_exposure(people: pl.DataFrame, assigned: Assigned) -> Check:
             name="pre-exposure",
             severity="pass",
             text=f"Before the experiment the arms were alike, in {len(tests)} comparisons.",
-            p=_digits(float(adjusted[least])),
+            p=digits(float(adjusted[least])),
         )
     named = ", ".join(f"{name} of {arm} (z {z:+.1f})" for reject, (_, arm, name, z) in zip(rejected, tests, strict=True) if reject)
     return Check(
         name="pre-exposure",
         severity="fault",
         text=f"The arms differed before the experiment: {named}. Shoppers weren't assigned by chance, or carry over an earlier experiment.",
-        p=_digits(float(adjusted[least])),
+        p=digits(float(adjusted[least])),
     )
 
 
@@ -227,7 +227,7 @@ def _clickless_buyers(people: pl.DataFrame, assigned: Assigned) -> Iterator[Chec
                 arm=low,
                 text=f"Clicks are missing in the arm {low!r}: {shares[0]:.1%} of the buyers of {arm!r} have none, {shares[1]:.1%} of"
                 f" {assigned.control!r}.",
-                p=_digits(p),
+                p=digits(p),
             )
 
 
@@ -238,7 +238,3 @@ def _by_arm(table: pl.DataFrame, assigned: Assigned) -> "np.ndarray[tuple[int], 
 def fault_texts(checks: Sequence[Check]) -> tuple[str, ...]:
     """Return what the faults say."""
     return tuple(f"{check.name[0].upper()}{check.name[1:]}: {check.text}" for check in checks if check.severity == "fault")
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.12g}")

@@ -109,6 +109,11 @@ def widened(difference: Difference, critical: float, *, alpha: float) -> Differe
     return replace(wide, relative_lower=math.expm1(log_ratio - log_half), relative_upper=math.expm1(log_ratio + log_half))
 
 
+def digits(value: float) -> float:
+    """Return twelve digits: sums in parallel differ in the last ones from run to run."""
+    return float(f"{value:.12g}")
+
+
 def aggregates(table: pl.DataFrame, columns: list[str]) -> Aggregates:
     """Return count, means, variances and covariances of columns over shoppers."""
     values = table.select(pl.col(columns).cast(pl.Float64)).to_numpy().T  # (columns, shoppers)

@@ -51,6 +51,11 @@ class Evidence:
     margin: float = 0.0
     planned_effect: float = 0.0
 
+    @property
+    def gain(self) -> float:
+        """The effect, positive where it is to the better."""
+        return self.effect if self.higher_is_better else -self.effect
+
 
 def fixed_horizon(alpha: float) -> Boundary:
     """Return the boundary of a test at the planned end: infinite before it, then the two-sided normal quantile of alpha."""
@@ -66,13 +71,12 @@ def assess(evidence: Evidence, boundary: Boundary) -> MetricDecision:
     interval excludes a loss beyond the margin, and else undecided.
     """
     critical = boundary(evidence.information)
-    gain = evidence.effect if evidence.higher_is_better else -evidence.effect
-    z = gain / evidence.std_error
+    z = evidence.gain / evidence.std_error
     guarded = evidence.role == "guardrail"
-    if z <= -critical and not (guarded and -gain <= evidence.margin):
+    if z <= -critical and not (guarded and -evidence.gain <= evidence.margin):
         verdict = "worse"
     elif guarded:
-        verdict = "no worse" if gain - critical * evidence.std_error > -evidence.margin else "undecided"
+        verdict = "no worse" if evidence.gain - critical * evidence.std_error > -evidence.margin else "undecided"
     elif z >= critical:
         verdict = "better"
     else:
@@ -153,9 +157,8 @@ def _chance(evidence: Evidence, boundary: Boundary) -> float:
     """Return the probability that a primary metric is better at the planned end, if its effect is the planned one; 1 without a plan."""
     if not (evidence.planned_effect > 0 and 0 < evidence.information < 1):
         return 1.0
-    gain = evidence.effect if evidence.higher_is_better else -evidence.effect
     drift = evidence.planned_effect / (evidence.std_error * sqrt(evidence.information))
-    return conditional_power(gain / evidence.std_error, evidence.information, drift=drift, critical=boundary(1.0))
+    return conditional_power(evidence.gain / evidence.std_error, evidence.information, drift=drift, critical=boundary(1.0))
 
 
 def _sentence(each: MetricDecision) -> str:

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from components.experiment.comparison import digits
 from components.experiment.report_schema import DayEffect, NoveltyTrend
 
 Floats = NDArray[np.float64]
@@ -67,8 +68,8 @@ def novelty(
                 metric=metric,
                 arm=name,
                 day=day,
-                effect=_rounded(effect[day]),
-                std_error=_rounded(errors[day]),
+                effect=digits(effect[day]),
+                std_error=digits(errors[day]),
                 shoppers=int(side.shoppers[day] + base.shoppers[day]),
             )
             for day in range(number)
@@ -82,7 +83,7 @@ def novelty(
         error = float(np.sqrt(_cut(side, number).variance(weights) + _cut(base, number).variance(weights)))
         if error > 0:
             p = float(2 * norm.sf(abs(slope) / error))
-            trends.append(NoveltyTrend(metric=metric, arm=name, slope=_rounded(slope), std_error=_rounded(error), p=_rounded(p)))
+            trends.append(NoveltyTrend(metric=metric, arm=name, slope=digits(slope), std_error=digits(error), p=digits(p)))
     return effects, trends
 
 
@@ -106,7 +107,3 @@ def _arm(days: pl.DataFrame, people: pl.DataFrame, column: str, last_day: int) -
 
 def _cut(arm: _Arm, number: int) -> _Arm:
     return _Arm(arm.means[:number], arm.errors[:number], arm.shoppers[:number], arm.day, arm.row, arm.values, arm.eligible)
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.12g}")

@@ -16,7 +16,7 @@ from tea_tasting.aggr import Aggregates
 from tea_tasting.metrics import RatioOfMeans
 
 from components.contract.base_model import Strict
-from components.experiment.comparison import MIN_SHOPPERS, aggregates
+from components.experiment.comparison import MIN_SHOPPERS, aggregates, digits
 from components.experiment.metrics import Metric
 
 
@@ -118,11 +118,11 @@ def plan_metric(table: pl.DataFrame, metric: Metric, design: Design, *, days: in
         unit=metric.unit.format(currency=design.currency),
         days=days,
         shoppers=math.floor(len(table) * design.traffic),
-        mean=_digits(data.mean(metric.total) / data.mean(metric.per)),
-        std_dev=_digits(math.sqrt(variance)),
-        effect=_digits(effect),
-        effect_without_cuped=_digits(without),
-        cuped_gain=_digits(_gain(data, columns, earlier)) if has_history else 0.0,
+        mean=digits(data.mean(metric.total) / data.mean(metric.per)),
+        std_dev=digits(math.sqrt(variance)),
+        effect=digits(effect),
+        effect_without_cuped=digits(without),
+        cuped_gain=digits(_gain(data, columns, earlier)) if has_history else 0.0,
         shoppers_needed=math.ceil(solve(has_history, "n_obs") * design.arms / 2),
     )
 
@@ -153,12 +153,8 @@ def weekdays(by_arm_day: pl.DataFrame) -> tuple[Weekday, ...]:
     return tuple(
         Weekday(
             weekday=names[row["weekday"] - 1],
-            lists=_digits(row["lists"] / mean["lists"]) if mean["lists"] else 0.0,
-            revenue=_digits(row["revenue"] / mean["revenue"]) if mean["revenue"] else None,
+            lists=digits(row["lists"] / mean["lists"]) if mean["lists"] else 0.0,
+            revenue=digits(row["revenue"] / mean["revenue"]) if mean["revenue"] else None,
         )
         for row in rows.iter_rows(named=True)
     )
-
-
-def _digits(value: float) -> float:
-    return float(f"{value:.12g}")

@@ -1,12 +1,12 @@
 """Compare every metric, arm, segment and population, and correct for how many there are."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 from statsmodels.stats.multitest import multipletests
 
-from components.experiment.comparison import Difference, compare, widened
+from components.experiment.comparison import Difference, compare, digits, widened
 from components.experiment.metrics import Metric
 from components.experiment.report_schema import Adjustment, MetricResult, Population, Role
 
@@ -55,6 +55,11 @@ def compare_all(table: pl.DataFrame, everybody: pl.DataFrame, analysis: Analysis
     return judged + plain + _adjusted(by_segment, "fdr_bh", analysis.alpha) + with_bots
 
 
+def judged_rows(rows: Sequence[MetricResult]) -> list[MetricResult]:
+    """Return the rows to judge of all shoppers together, bots left out."""
+    return best([row for row in rows if row.segment == "" and row.population == "without bots"])
+
+
 def best(rows: Sequence[MetricResult]) -> list[MetricResult]:
     """Return the row to judge of each metric and arm: the adjusted one where there is one."""
     chosen: dict[tuple[str, str], MetricResult] = {}
@@ -93,27 +98,22 @@ def _results(
                         adjustment=adjustment,
                         control_shoppers=len(control),
                         treatment_shoppers=len(treatment),
-                        control=_digits(difference.control),
-                        treatment=_digits(difference.treatment),
-                        effect=_digits(difference.effect),
-                        std_error=_digits(difference.std_error),
-                        lower=_digits(difference.lower),
-                        upper=_digits(difference.upper),
+                        control=digits(difference.control),
+                        treatment=digits(difference.treatment),
+                        effect=digits(difference.effect),
+                        std_error=digits(difference.std_error),
+                        lower=digits(difference.lower),
+                        upper=digits(difference.upper),
                         relative=_optional(difference.relative),
                         relative_lower=_optional(difference.relative_lower),
                         relative_upper=_optional(difference.relative_upper),
-                        p=_digits(difference.p),
-                        variance_reduction=_digits(1 - (difference.std_error / plain.std_error) ** 2) if adjustment == "cuped" else None,
+                        p=digits(difference.p),
+                        variance_reduction=digits(1 - (difference.std_error / plain.std_error) ** 2) if adjustment == "cuped" else None,
                     )
 
 
-def _digits(value: float) -> float:
-    """Return twelve digits: sums in parallel differ in the last ones from run to run."""
-    return float(f"{value:.12g}")
-
-
 def _optional(value: float | None) -> float | None:
-    return None if value is None else _digits(value)
+    return None if value is None else digits(value)
 
 
 def _adjusted(rows: Sequence[MetricResult], method: str, alpha: float) -> list[MetricResult]:
@@ -128,4 +128,4 @@ def _adjusted(rows: Sequence[MetricResult], method: str, alpha: float) -> list[M
 
 def with_role(metric: Metric, role: Role) -> Metric:
     """Return the metric in another role."""
-    return Metric(**{**vars(metric), "role": role})
+    return replace(metric, role=role)

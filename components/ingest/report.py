@@ -1,12 +1,12 @@
 """Report what ingestion read, kept and dropped, and why."""
 
 import json
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.load import parse_dataset
+from components.contract.values.local_time import moment
 from components.ingest.counts import NO_LABEL, Counts, merged
 from components.ingest.output.item_index import Index
 from components.ingest.requests.attribution import CAUSES, REMEDIES
@@ -78,4 +78,4 @@ def require_labels(report: dict[str, Any], dataset: Dataset) -> None:
 
 
 def _iso(time_us: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).isoformat()
+    return moment(time_us).isoformat()

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from components.contract.values.local_time import moment
 from serving.rules.apply import by_score
 
 
@@ -64,7 +65,7 @@ class Decision:
     @property
     def time(self) -> datetime:
         """The time of the request, UTC."""
-        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.time_us)
+        return moment(self.time_us)
 
     def rules_of(self, item: str) -> list[str]:
         """Say what rules did to an item; none where it kept its place."""

@@ -1,9 +1,9 @@
 """Say in names and sentences what an audit found; the terminal and the HTML page show the same."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from components.contract.values.local_time import moment
 from pipeline.audit.audit import Audit, Status
 from pipeline.audit.release_facts import ReleaseFacts
 from pipeline.audit.rescore import TOLERANCE
@@ -111,7 +111,7 @@ def _run_facts(lineage: dict[str, Any] | None) -> Iterator[tuple[str, str]]:
 
 
 def _moment(time_us: int | None) -> str:
-    return "" if time_us is None else f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us):%Y-%m-%d %H:%M:%S} UTC"
+    return "" if time_us is None else f"{moment(time_us):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _capital(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
 from pipeline.audit.request_index import SUFFIX, IndexedFile, offsets, open_index, remove_orphans
-from serving.exposure.erase import REQUEST_SUFFIX
+from serving.exposure.erase import read_requests
 from serving.exposure.log_file import COMPLETE, OPEN
 
 FOLDER = "audit"
@@ -157,7 +157,6 @@ def _find_in_open(file: Path, field: str, by_request: dict[str, list[LoggedLine]
 def erasure_requests(folders: Sequence[Path]) -> dict[str, int]:
     """Return whose lines are to be erased, up to which time in microseconds, though some are still there."""
     until_us: dict[str, int] = {}
-    for path in (path for folder in folders for path in folder.glob(f"*{REQUEST_SUFFIX}")):
-        request = json.loads(path.read_bytes())
+    for request in (request for folder in folders for request in read_requests(folder).values()):
         until_us[request["shopper"]] = max(until_us.get(request["shopper"], 0), int(request["time_us"]))
     return until_us

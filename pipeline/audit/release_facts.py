@@ -3,12 +3,12 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from components.contract.storage.object_store import Address
 from components.contract.storage.store_layout import DATASET, RELEASES, SERVING
+from components.contract.values.local_time import moment
 from components.release.labels import read_labels
 from components.release.manifest import Manifest, parse_manifest, read_manifest
 from components.release.publish import content_digest, versions
@@ -56,7 +56,7 @@ class ReleaseFacts:
         if self.gone or self.manifest is None:
             return ""
         if self.manifest.created_us > time_us:
-            made = datetime.fromtimestamp(self.manifest.created_us / 1e6, UTC)
+            made = moment(self.manifest.created_us)
             return (
                 f"release {self.version} of this store was published later, at {made:%Y-%m-%d %H:%M:%S} UTC: it is another store's decision"
             )

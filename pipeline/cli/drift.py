@@ -13,11 +13,10 @@ from components.drift.decision import Action
 from components.drift.report.html_page import render
 from components.drift.report.node_exporter import metrics_text
 from components.drift.report.table import print_drift
-from pipeline.cli.retrain import FOLDER
 from pipeline.drift.check_drift import DriftConfig, check_drift
 from pipeline.results.atomic_write import write_atomically
 from pipeline.results.result import read_result
-from pipeline.retrain.ledger import Ledger
+from pipeline.retrain.ledger import FOLDER, Ledger
 from pipeline.terminal.console import console, print_json
 from pipeline.terminal.display import display
 from pipeline.terminal.exit_code import EXIT_FROZEN

@@ -21,7 +21,7 @@ from pipeline.ops.child_servers import interrupt_on_signals
 from pipeline.ops.releases import Deployment
 from pipeline.retrain.cycle import Cycle, Outcome
 from pipeline.retrain.history import history_rows, history_table, run_rows, runs_table
-from pipeline.retrain.ledger import FILE, History, Ledger
+from pipeline.retrain.ledger import FILE, FOLDER, History, Ledger
 from pipeline.retrain.metrics import RetrainCollector
 from pipeline.retrain.retrainer import RetrainConfig, Retrainer, frozen_text, lift
 from pipeline.retrain.schedule import ByCron, Every
@@ -33,8 +33,6 @@ from pipeline.terminal.exit_code import EXIT_FROZEN, EXIT_ROLLED_BACK
 
 if TYPE_CHECKING:
     from pipeline.kubeflow.compile.package import Package
-
-FOLDER = "retrain"
 
 
 def retrain(args: Namespace) -> int:

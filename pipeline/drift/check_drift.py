@@ -18,7 +18,8 @@ from components.drift.serving_skew import RequestFeatures, Skew, compare_feature
 from components.drift.sketch.sketch_file import FILE, read_sketch
 from components.drift.sketch.window_sketch import WindowSketch
 from components.release.labels import check_there, in_force
-from pipeline.drift.read_log import LogSpan, Say, last_decision_us, read_log
+from pipeline.drift.json_chunks import Say
+from pipeline.drift.read_log import LogSpan, last_decision_us, read_log
 from pipeline.drift.request_features import compared_columns, computed_features
 from pipeline.drift.served_requests import SCORE
 

@@ -8,6 +8,26 @@ import pyarrow as pa
 from pyarrow import json
 
 CHUNK_BYTES = 16 << 20
+_LATE_US = 3_600_000_000
+
+Say = Callable[[str], None]
+
+
+def log_files(log: Path, kind: str, from_us: int) -> list[Path]:
+    """List a kind's complete files, without those whose last line was written an hour or more before a time."""
+    return [file for file in sorted(log.glob(f"{kind}-*.jsonl")) if file.stat().st_mtime_ns // 1000 >= from_us - _LATE_US]
+
+
+def progress_of(files: Sequence[Path], say: Say) -> Callable[[int], None]:
+    """Return what is called with the number of bytes read, and says which share of the files that makes."""
+    total, done = sum(file.stat().st_size for file in files), 0
+
+    def advance(read: int) -> None:
+        nonlocal done
+        done += read
+        say(f"{done / total:.0%} of {total / 1e6:,.0f} MB")
+
+    return advance
 
 
 def read_chunks(files: Sequence[Path], schema: pa.Schema, counts: "Counter[str]", *, advance: Callable[[int], None]) -> Iterator[pa.Table]:

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,20 +12,18 @@ import pyarrow.compute as pc
 from components.contract.dataset import Dataset
 from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
+from components.contract.values.local_time import DAY_US
 from components.drift.check import Window
-from components.drift.horizons import DAY_US, TASTE_DAYS, merged
+from components.drift.horizons import TASTE_DAYS, merged
 from components.drift.serving_skew import RequestFeatures
 from components.drift.sketch.quality_sums import QualitySums
 from pipeline.drift.interactions import Interactions, read_interactions
-from pipeline.drift.json_chunks import read_chunks
+from pipeline.drift.json_chunks import Say, log_files, progress_of, read_chunks
 from pipeline.drift.request_features import MOST_REQUESTS, sent_features
 from pipeline.drift.served_requests import ServedRequests
 from serving.exposure.log import DECISIONS, INTERACTIONS
 
-_LATE_US = 3_600_000_000
 _TAIL_BYTES = 4 << 20  # a file's last line is in them
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -81,13 +78,8 @@ def read_log(log: Path, dataset: Dataset, span: LogSpan, *, version: int, say: S
         InputError: the folder has no decisions in the window.
     """
     with locked_for_reading([str(log / DECISIONS)]):
-        files = {name: _files(log, name, span.tastes_us) for name in (DECISIONS, INTERACTIONS)}
-        total, done = sum(file.stat().st_size for each in files.values() for file in each), 0
-
-        def advance(read: int) -> None:
-            nonlocal done
-            done += read
-            say(f"{done / total:.0%} of {total / 1e6:,.0f} MB")
+        files = {name: log_files(log, name, span.tastes_us) for name in (DECISIONS, INTERACTIONS)}
+        advance = progress_of([file for each in files.values() for file in each], say)
 
         counts: Counter[str] = Counter()
         interactions = read_interactions(files[INTERACTIONS], dataset, (span.tastes_us, span.until_us), counts, advance=advance)
@@ -149,8 +141,3 @@ def _unjoined(interactions: Interactions, dataset: Dataset, span: LogSpan) -> in
     """Count interactions in the window that belong to no list; the first may belong to lists before all that was read."""
     since_us = max(span.from_us, span.since_us + int(dataset.attribution * 1e6))
     return interactions.unjoined((since_us, span.until_us))
-
-
-def _files(log: Path, name: str, from_us: int) -> list[Path]:
-    """List a kind's complete files, without those whose last line was written an hour or more before the window."""
-    return [file for file in sorted(log.glob(f"{name}-*.jsonl")) if file.stat().st_mtime_ns // 1000 >= from_us - _LATE_US]

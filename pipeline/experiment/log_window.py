@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-_DAY_US = 86_400_000_000
+from components.contract.values.local_time import DAY_US
+
 _END_US = 2**62
 
 
@@ -22,7 +23,7 @@ class LogWindow:
     def days(self, time_us: pl.Expr) -> pl.Expr:
         """Return the days since 1970, in the zone, that times fall on."""
         if self.zone == "UTC":
-            return (time_us // _DAY_US).cast(pl.Int32)
+            return (time_us // DAY_US).cast(pl.Int32)
         moment = time_us.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.zone)
         return moment.dt.date().cast(pl.Int32)
 

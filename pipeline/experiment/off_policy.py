@@ -34,42 +34,46 @@ def estimate_arms(
 ) -> tuple[OffPolicyEstimate, ...]:
     """Return an estimate for each arm with a shadow label that has enough lists; what was measured is added later."""
     estimates: list[OffPolicyEstimate] = []
+    lists_of = _lists(log, dataset, file, window, labels=set(off_policy.shadows.values()))
     for arm, label in off_policy.shadows.items():
-        lists = _lists(log, dataset, file, window, label)
+        lists = lists_of[label]
         counts[f"lists of {file.control} with scores of {label}"] += len(lists)
         estimate = _estimate(lists, arm, off_policy) if len(lists) >= MIN_LISTS else None
         estimates += [] if estimate is None else [estimate]
     return tuple(estimates)
 
 
-def _lists(log: Path, dataset: Dataset, file: ExperimentFile, window: LogWindow, label: str) -> pl.DataFrame:
-    """Return the control's lists with the label's scores: user, items, order, shown, scores and the items that were clicked."""
-    scored = pl.DataFrame(schema={"request": pl.String, "scores": pl.List(pl.Float64)})
+def _lists(log: Path, dataset: Dataset, file: ExperimentFile, window: LogWindow, labels: set[str]) -> dict[str, pl.DataFrame]:
+    """Return by label the control's lists with its scores: user, items, order, shown, scores and the items that were clicked."""
+    scored = dict.fromkeys(labels, pl.DataFrame(schema={"request": pl.String, "scores": pl.List(pl.Float64)}))
     schema = pa.schema([("request", pa.string()), ("time", pa.int64()), ("label", pa.string()), ("scores", pa.list_(pa.float64()))])
     inside = pl.col("time").is_between(window.start_us, window.end_us, closed="left")
     for frame in _frames(log, SHADOWS, schema):
-        scored = pl.concat([scored, frame.filter((pl.col("label") == label) & inside).select("request", "scores")])
-        if len(scored) > 2 * MOST_LISTS:
-            scored = _least(scored)
-    scored = _least(scored.unique("request", keep="first", maintain_order=True))
+        for label, some in scored.items():
+            scored[label] = pl.concat([some, frame.filter((pl.col("label") == label) & inside).select("request", "scores")])
+            if len(scored[label]) > 2 * MOST_LISTS:
+                scored[label] = _least(scored[label])
+    scored = {label: _least(some.unique("request", keep="first", maintain_order=True)) for label, some in scored.items()}
     texts = [(name, pa.string()) for name in ("request", "user")]
     numbers = [("items", pa.list_(pa.string())), ("order", pa.list_(pa.int64())), ("shown", pa.int64())]
     arms = ("arms", pa.struct([(file.experiment, pa.string())]))
-    lists = [
-        frame.filter(pl.col("arms").struct.field(file.experiment) == file.control).drop("arms").join(scored, on="request")
-        for frame in _frames(log, DECISIONS, pa.schema([*texts, *numbers, arms]))
-    ]
+    lists: dict[str, list[pl.DataFrame]] = {label: [] for label in labels}
+    for frame in _frames(log, DECISIONS, pa.schema([*texts, *numbers, arms])):
+        of_control = frame.filter(pl.col("arms").struct.field(file.experiment) == file.control).drop("arms")
+        for label, some in scored.items():
+            lists[label].append(of_control.join(some, on="request"))
     whole = (pl.col("items").list.len() == pl.col("scores").list.len()) & (pl.col("shown") > 0) & pl.col("user").is_not_null()
-    kept = pl.concat(lists).filter(whole).unique("request", keep="first", maintain_order=True)
+    kept = {label: pl.concat(some).filter(whole).unique("request", keep="first", maintain_order=True) for label, some in lists.items()}
+    requests = pl.concat([some.select("request") for some in kept.values()]).unique()
     rows = EventRows(dataset)
     action = outcome_actions(dataset, click=file.click).click
     roles = {rows.columns[role]: role for role in ("request", "item", "action")}
     clicks = [
-        frame.rename(roles).filter(pl.col("action") == rows.actions[action or ""]).join(kept.select("request"), on="request", how="semi")
+        frame.rename(roles).filter(pl.col("action") == rows.actions[action or ""]).join(requests, on="request", how="semi")
         for frame in _frames(log, INTERACTIONS, pa.schema([(column, pa.string()) for column in roles]))
     ]
     clicked = pl.concat(clicks).group_by("request").agg(pl.col("item").unique().alias("clicked"))
-    return kept.join(clicked, on="request", how="left").sort("request")
+    return {label: some.join(clicked, on="request", how="left").sort("request") for label, some in kept.items()}
 
 
 def _frames(log: Path, kind: str, schema: pa.Schema) -> "list[pl.DataFrame] | map[pl.DataFrame]":

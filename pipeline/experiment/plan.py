@@ -15,8 +15,9 @@ from components.experiment.metrics import METRICS, missing_needs, outcome_action
 from components.experiment.outliers import cap_amounts
 from components.experiment.plan import Design, ExperimentPlan, PlannedMetric, days_needed, plan_metric, weekdays
 from components.experiment.shoppers import Shoppers, build_shoppers
+from pipeline.drift.json_chunks import Say
 from pipeline.experiment.log_window import log_window
-from pipeline.experiment.read_log import Say, last_day, read_totals
+from pipeline.experiment.read_log import last_day, read_totals
 from pipeline.experiment.shopper_lists import LogQuery
 
 CAP = 0.999

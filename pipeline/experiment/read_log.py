@@ -2,15 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from components.contract.base_model import closest
 from components.contract.dataset import Dataset
@@ -18,17 +16,15 @@ from components.contract.errors import InputError
 from components.contract.storage.file_lock import locked_for_reading
 from components.experiment.metrics import OutcomeActions
 from components.experiment.shoppers import LoggedTotals
-from pipeline.drift.json_chunks import read_chunks
+from pipeline.drift.json_chunks import Say, log_files, progress_of, read_chunks
+from pipeline.drift.read_log import last_decision_us
 from pipeline.experiment.log_window import LogWindow
 from pipeline.experiment.shopper_actions import ShopperActions
 from pipeline.experiment.shopper_lists import LogQuery, ShopperLists
 from serving.exposure.log import DECISIONS, INTERACTIONS
 
-_LATE_US = 3_600_000_000
 _NAMED_LINES = 2000
 _EPOCH = date(1970, 1, 1).toordinal()
-
-Say = Callable[[str], None]
 
 
 def read_totals(
@@ -49,13 +45,8 @@ def read_totals(
         InputError: the log has no list of the experiment in the window, or of an arm that the file doesn't name.
     """
     with locked_for_reading([str(log / DECISIONS)]):
-        decisions, interactions = (_files(log, name, window.history_us) for name in (DECISIONS, INTERACTIONS))
-        total, done = sum(each.stat().st_size for each in (*decisions, *interactions)), 0
-
-        def advance(read: int) -> None:
-            nonlocal done
-            done += read
-            say(f"{done / total:.0%} of {total / 1e6:,.0f} MB")
+        decisions, interactions = (log_files(log, name, window.history_us) for name in (DECISIONS, INTERACTIONS))
+        advance = progress_of([*decisions, *interactions], say)
 
         lists = ShopperLists(query, window, counts)
         for table in read_chunks(decisions, lists.schema, counts, advance=advance):
@@ -107,13 +98,9 @@ def last_day(log: Path, zone: str) -> date:
     Raises:
         InputError: there is none.
     """
-    files = sorted(log.glob(f"{DECISIONS}-*.jsonl"))
-    counts: Counter[str] = Counter()
-    schema = pa.schema({"time": pa.int64()})
-    times = [pc.max(table["time"]).as_py() for table in read_chunks(files[-1:], schema, counts, advance=lambda _: None)]
-    if not any(times):
+    if (last_us := last_decision_us(log)) is None:
         raise InputError(f"{log}: expected the files {DECISIONS}-*.jsonl of the ranking service's exposure log, found none with decisions")
-    return datetime.fromtimestamp(max(time for time in times if time) / 1e6, ZoneInfo(zone)).date()
+    return datetime.fromtimestamp(last_us / 1e6, ZoneInfo(zone)).date()
 
 
 def _experiments(line: bytes) -> set[str]:
@@ -122,8 +109,3 @@ def _experiments(line: bytes) -> set[str]:
     except (ValueError, AttributeError):
         return set()
     return set(arms) if isinstance(arms, dict) else set()
-
-
-def _files(log: Path, name: str, from_us: int) -> list[Path]:
-    """List a kind's complete files, without those whose last line was written an hour or more before the window."""
-    return [file for file in sorted(log.glob(f"{name}-*.jsonl")) if file.stat().st_mtime_ns // 1000 >= from_us - _LATE_US]

@@ -1,6 +1,7 @@
 """Make the report of an experiment from its file: `shelfrank experiment report`."""
 
 from collections import Counter
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,11 @@ from components.experiment.experiment_file import ExperimentFile, check_against_
 from components.experiment.looks import daily_looks
 from components.experiment.metrics import outcome_actions
 from components.experiment.report_schema import ExperimentReport, OffPolicyEstimate
-from components.experiment.shoppers import LoggedTotals, build_shoppers
+from components.experiment.shoppers import Shoppers, build_shoppers
+from pipeline.drift.json_chunks import Say
 from pipeline.experiment.log_window import LogWindow, log_window
 from pipeline.experiment.off_policy import estimate_arms
-from pipeline.experiment.read_log import Say, last_day, read_totals
+from pipeline.experiment.read_log import last_day, read_totals
 from pipeline.experiment.segments import add_segments
 from pipeline.experiment.shopper_lists import LogQuery
 
@@ -40,26 +42,36 @@ def analyse(file: ExperimentFile, dataset: Dataset, folder: Path, *, now: dateti
     """Read an experiment's log, and analyse it; paths of the file are relative to the folder."""
     check_against_dataset(file, dataset)
     chosen_metrics(file, dataset)  # raises before minutes of reading
-    window, totals, counts = _read(file, dataset, folder, say=say)
-    shoppers, conditions = add_segments(build_shoppers(totals, file.bots), file.segments, folder)
+    read = _read(file, dataset, folder, say=say)
+    shoppers, conditions = add_segments(read.shoppers, file.segments, folder)
     off_policy: tuple[OffPolicyEstimate, ...] = ()
     if file.off_policy is not None:
         say("estimating offline")
-        off_policy = estimate_arms(folder / file.log, dataset, file, window, file.off_policy, counts)
+        off_policy = estimate_arms(folder / file.log, dataset, file, read.window, file.off_policy, read.counts)
     say("comparing")
     source = ReportInput(
         file=file,
         dataset=dataset,
         shoppers=shoppers,
-        last_day=window.last_day if file.has_end else totals.last_day,
-        counts=counts,
+        last_day=read.window.last_day if file.has_end else read.last_day,
+        counts=read.counts,
         segments=conditions,
         off_policy=off_policy,
     )
     return build_report(source, now=now)
 
 
-def _read(file: ExperimentFile, dataset: Dataset, folder: Path, *, say: Say) -> tuple[LogWindow, LoggedTotals, "Counter[str]"]:
+@dataclass(frozen=True)
+class _Read:
+    """What was read: the window, its shoppers, the last day with a list, and what was left out."""
+
+    window: LogWindow
+    shoppers: Shoppers
+    last_day: int
+    counts: "Counter[str]"
+
+
+def _read(file: ExperimentFile, dataset: Dataset, folder: Path, *, say: Say) -> _Read:
     """Read what counts of the log: with a planned end whole days alone, and none after it, so that a day is looked at once.
 
     Raises:
@@ -68,9 +80,10 @@ def _read(file: ExperimentFile, dataset: Dataset, folder: Path, *, say: Say) -> 
     log, zone = folder / file.log, dataset.zone_name
     actions = outcome_actions(dataset, click=file.click, purchase=file.purchase)
 
-    def read(until: date | None) -> tuple[LogWindow, LoggedTotals, "Counter[str]"]:
+    def read(until: date | None) -> _Read:
         window, counts = log_window(file.start, until, pre_period_s=file.pre_period, zone=zone), Counter[str]()
-        return window, read_totals(log, dataset, LogQuery.of_file(file), window, actions, counts, say=say), counts
+        totals = read_totals(log, dataset, LogQuery.of_file(file), window, actions, counts, say=say)
+        return _Read(window, build_shoppers(totals, file.bots), totals.last_day, counts)
 
     if not file.has_end:
         return read(file.until)
@@ -82,8 +95,8 @@ def _read(file: ExperimentFile, dataset: Dataset, folder: Path, *, say: Say) -> 
             " report when it has a later one, or take `looks: any`"
         )
     first = read(until)
-    looks = daily_looks(build_shoppers(first[1], file.bots), file, last_day=first[0].last_day)
-    if not looks or looks[-1].day == first[0].last_day:
+    looks = daily_looks(first.shoppers, file, last_day=first.window.last_day)
+    if not looks or looks[-1].day == first.window.last_day:
         return first
     say("reading again, to the planned size")
     return read(date(1970, 1, 1) + timedelta(days=looks[-1].day + 1))

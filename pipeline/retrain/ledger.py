@@ -13,6 +13,8 @@ from pipeline.retrain.cycle import Cycle, Event, with_line
 from pipeline.retrain.lease import Lease
 
 FILE = "ledger.jsonl"
+FOLDER = "retrain"
+"""Of the ledger, beside the releases of the runs."""
 
 
 @dataclass(frozen=True)

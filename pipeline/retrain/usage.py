@@ -11,9 +11,9 @@ from pipeline.ops.guard_journal import read_entries
 from pipeline.results.result import read_result
 from pipeline.retrain.cycle import Cycle
 from pipeline.retrain.ledger import FILE as LEDGER
-from pipeline.retrain.ledger import Ledger
+from pipeline.retrain.ledger import FOLDER, Ledger
 
-_RETRAIN, _LAST_RUN = "retrain", "last_run.json"
+_LAST_RUN = "last_run.json"
 
 
 def read_usage(root: Path, start: date, until: date) -> Usage:
@@ -24,11 +24,11 @@ def read_usage(root: Path, start: date, until: date) -> Usage:
     Raises:
         ShelfRankError: the ledger or the last run can't be read.
     """
-    cycles = [each for each in Ledger(root / _RETRAIN).history().cycles if each.seconds and start <= _day(each.began) < until]
+    cycles = [each for each in Ledger(root / FOLDER).history().cycles if each.seconds and start <= _day(each.began) < until]
     trainings, seconds = len(cycles), sum(each.seconds for each in cycles)
     recorded = sum(each.processor_seconds or 0.0 for each in cycles)
     unrecorded = sum(each.seconds for each in cycles if each.processor_seconds is None)
-    sources = [f"{root.name}/{_RETRAIN}/{LEDGER}"] if cycles else []
+    sources = [f"{root.name}/{FOLDER}/{LEDGER}"] if cycles else []
     if (root / _LAST_RUN).exists():
         result = read_result(root / _LAST_RUN)
         ended = datetime.fromisoformat(result.made_at)

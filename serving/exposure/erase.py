@@ -51,6 +51,11 @@ def request_erasure(folder: Path, shopper: str, *, now_us: int) -> None:
     write_private(folder / f"{name}{REQUEST_SUFFIX}", request, beside=temporary)
 
 
+def read_requests(folder: Path) -> dict[Path, dict[str, Any]]:
+    """Return the requests of a log that aren't executed yet, by file: the `shopper`, and `time_us` up to which lines are erased."""
+    return {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{REQUEST_SUFFIX}"))}
+
+
 def erase(folder: Path, rows: EventRows) -> ErasureCounts:
     """Execute the requests in all complete files; a file that is still being written is handled by a later call.
 
@@ -63,7 +68,7 @@ def erase(folder: Path, rows: EventRows) -> ErasureCounts:
     with locked(folder / LOCK, patience_s=0, mode=0o640) as is_alone:
         if is_alone:
             _remove_partial_files(folder)
-        requests = {path: json.loads(path.read_bytes()) for path in sorted(folder.glob(f"*{REQUEST_SUFFIX}"))} if is_alone else {}
+        requests = read_requests(folder) if is_alone else {}
         if not requests:
             return ErasureCounts()
         being_written = [opened_at_s(path) for path in folder.glob(f"*{OPEN}")]  # before the complete ones are listed

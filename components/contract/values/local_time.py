@@ -39,6 +39,11 @@ def clock_value(key: str, local_us: Any) -> Any:
     return local_us // HOUR_US % 24 if key == "time.hour" else (local_us // DAY_US + 3) % 7 + 1  # 1970 began on a Thursday
 
 
+def moment(time_us: int) -> datetime:
+    """Return a time in microseconds since 1970 as a moment, UTC, exactly."""
+    return _EPOCH + timedelta(microseconds=time_us)
+
+
 def offset_us(time_us: int, zone: str) -> int:
     """Return a zone's UTC offset at a moment, in microseconds; 0 at the ends of the calendar."""
     try:

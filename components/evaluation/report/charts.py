@@ -38,7 +38,7 @@ def interval_chart(intervals: Sequence[Interval], *, title: str) -> Markup:
     known = [end for end in ends if math.isfinite(end)]
     if not known:
         return Markup("")
-    ticks = _ticks(min(known), max(known))
+    ticks = axis_ticks(min(known), max(known))
     scale = (WIDTH - _LABEL_WIDTH - _VALUE_WIDTH - 16) / (ticks[-1] - ticks[0])
     bottom = len(intervals) * _ROW_HEIGHT
 
@@ -61,7 +61,7 @@ def interval_chart(intervals: Sequence[Interval], *, title: str) -> Markup:
         if math.isfinite(each.reference):
             x = at(each.reference)
             parts.append(f'<line class="tick" x1="{x}" x2="{x}" y1="{y - 8}" y2="{y + 8}"/>')
-    return _svg(parts, height=bottom + 22, title=title)
+    return svg(parts, height=bottom + 22, title=title)
 
 
 def bar_chart(bars: Sequence[Interval], *, title: str, width: int = HALF) -> Markup:
@@ -70,7 +70,7 @@ def bar_chart(bars: Sequence[Interval], *, title: str, width: int = HALF) -> Mar
     ends = [end for each in drawn for end in (each.value, each.value - each.margin, each.value + each.margin) if math.isfinite(end)]
     if not ends:
         return Markup("")
-    ticks = _ticks(min(0.0, *ends), max(0.0, *ends))
+    ticks = axis_ticks(min(0.0, *ends), max(0.0, *ends))
     left, bottom = _LABEL_WIDTH * width // WIDTH + 40, len(drawn) * _BAR_HEIGHT
     scale = (width - left - 16) / (ticks[-1] - ticks[0])
 
@@ -89,7 +89,7 @@ def bar_chart(bars: Sequence[Interval], *, title: str, width: int = HALF) -> Mar
             low, high, middle = at(each.value - each.margin), at(each.value + each.margin), y + _BAR_HEIGHT // 2
             parts.append(f'<line class="error" x1="{low}" x2="{high}" y1="{middle}" y2="{middle}"/>')
     parts.append(f'<line class="zero" x1="{at(0.0)}" x2="{at(0.0)}" y1="0" y2="{bottom}"/>')
-    return _svg(parts, height=bottom + 22, title=title, width=width)
+    return svg(parts, height=bottom + 22, title=title, width=width)
 
 
 def pair_chart(rows: Sequence[tuple[str, float, float]], *, title: str, width: int = HALF) -> Markup:
@@ -97,7 +97,7 @@ def pair_chart(rows: Sequence[tuple[str, float, float]], *, title: str, width: i
     ends = [value for _, *values in rows for value in values if math.isfinite(value)]
     if not ends:
         return Markup("")
-    ticks = _ticks(0.0, max(ends))
+    ticks = axis_ticks(0.0, max(ends))
     left, bottom = _LABEL_WIDTH * width // WIDTH + 40, len(rows) * _ROW_HEIGHT
     scale = (width - left - 16) / ticks[-1]
     parts = []
@@ -110,7 +110,7 @@ def pair_chart(rows: Sequence[tuple[str, float, float]], *, title: str, width: i
         parts.append(f'<text x="{left - 8}" y="{y + 16}" text-anchor="end">{escape(_shortened(label, 18))}</text>')
         for css, value, top in zip(("champion", "challenger"), values, (3, 12), strict=True):
             parts.append(f'<rect class="bar {css}" x="{left}" y="{y + top}" width="{value * scale:.1f}" height="8"/>')
-    return _svg(parts, height=bottom + 22, title=title, width=width)
+    return svg(parts, height=bottom + 22, title=title, width=width)
 
 
 def curve_chart(
@@ -136,8 +136,8 @@ def curve_chart(
         ends.append(0.0)
     if diagonal:
         ends = xs = [0.0, *ends, *xs]
-    y_ticks = _ticks(min(ends), max(ends))
-    x_ticks = [float(i) for i in range(len(x_names))] if x_names else _ticks(min(xs), max(xs))
+    y_ticks = axis_ticks(min(ends), max(ends))
+    x_ticks = [float(i) for i in range(len(x_names))] if x_names else axis_ticks(min(xs), max(xs))
     left, right, top, bottom = 46, width - 14, 10, height - 26
     room = 0.4 if x_names else 0.0
     x_low, x_high = x_ticks[0] - room, x_ticks[-1] + room
@@ -168,7 +168,7 @@ def curve_chart(
                     f'<line class="whisker {each.css}" x1="{x_at(x)}" x2="{x_at(x)}" y1="{y_at(y - margin)}" y2="{y_at(y + margin)}"/>'
                 )
             parts.append(f'<circle class="dot {each.css}" cx="{x_at(x)}" cy="{y_at(y)}" r="3"/>')
-    return _svg(parts, height=height, title=title, width=width)
+    return svg(parts, height=height, title=title, width=width)
 
 
 def histogram(groups: Sequence[tuple[str, Sequence[float]]], *, top: float, title: str, height: int = 220, width: int = HALF) -> Markup:
@@ -186,14 +186,14 @@ def histogram(groups: Sequence[tuple[str, Sequence[float]]], *, top: float, titl
             y = bottom - (bottom - top_y) * share / highest
             outline += [f"{left + i * step:.1f},{y:.1f}", f"{left + (i + 1) * step:.1f},{y:.1f}"]
         parts.append(f'<polygon class="area {css}" points="{" ".join([*outline, f"{right},{bottom}"])}"/>')
-    for tick in _ticks(0.0, top):
+    for tick in axis_ticks(0.0, top):
         if tick <= top:
             x = left + (right - left) * tick / top
             parts.append(f'<text class="axis" x="{x:.1f}" y="{height - 8}" text-anchor="middle">{tick:g}</text>')
-    return _svg(parts, height=height, title=title, width=width)
+    return svg(parts, height=height, title=title, width=width)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def axis_ticks(low: float, high: float) -> list[float]:
     """Choose four to eight round numbers whose ends enclose the range."""
     span = (high - low) or abs(high) or 1.0
     step = 10.0 ** math.floor(math.log10(span / 4))
@@ -202,7 +202,8 @@ def _ticks(low: float, high: float) -> list[float]:
     return [round(i * step, 10) for i in range(first, max(last, first + 1) + 1)]
 
 
-def _svg(parts: Sequence[str], *, height: int, title: str, width: int = WIDTH) -> Markup:
+def svg(parts: Sequence[str], *, height: int, title: str, width: int = WIDTH) -> Markup:
+    """Return the drawing of some parts, with a title for who doesn't see it."""
     body = "".join(parts)
     return Markup(f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>{body}</svg>')
 

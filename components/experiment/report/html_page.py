@@ -10,7 +10,7 @@ from scipy.stats import norm
 from components.evaluation.report.charts import WIDTH, Interval, Series, curve_chart, interval_chart
 from components.evaluation.report.page_environment import page_environment
 from components.experiment.report_schema import ExperimentReport, MetricResult
-from components.experiment.results import best
+from components.experiment.results import judged_rows
 
 HEADLINES = {"ship": "Ship it", "stop": "Stop", "go on": "Go on"}
 
@@ -25,7 +25,7 @@ class Figure:
 
 def render(report: ExperimentReport) -> str:
     """Render the page of one experiment."""
-    main = best([row for row in report.results if row.segment == "" and row.population == "without bots"])
+    main = judged_rows(report.results)
     return (
         _environment()
         .get_template("experiment/experiment.html.j2")
@@ -60,8 +60,7 @@ def headline(report: ExperimentReport) -> str:
 
 def primary_rows(report: ExperimentReport) -> list[MetricResult]:
     """Return the results that decide."""
-    rows = [row for row in report.results if row.segment == "" and row.population == "without bots" and row.role == "primary"]
-    return best(rows)
+    return [row for row in judged_rows(report.results) if row.role == "primary"]
 
 
 def percent_text(share: float | None) -> str:

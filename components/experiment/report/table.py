@@ -5,7 +5,7 @@ from rich.table import Table
 
 from components.experiment.report.html_page import figure_text, headline, p_text, percent_text
 from components.experiment.report_schema import ExperimentReport
-from components.experiment.results import best
+from components.experiment.results import judged_rows
 
 _STYLES = {"ship": "green", "stop": "red", "go on": "yellow", "pass": "green", "fault": "red", "warning": "yellow"}
 
@@ -38,7 +38,7 @@ def metrics_table(report: ExperimentReport) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold")
     for name in ("metric", "arm", report.control, "effect", "interval", "relative", "p"):
         table.add_column(name, justify="left" if name in ("metric", "arm") else "right")
-    for row in best([row for row in report.results if row.segment == "" and row.population == "without bots"]):
+    for row in judged_rows(report.results):
         good = (row.effect > 0) == row.higher_is_better
         table.add_row(
             row.metric + ("" if row.role == "secondary" else f" ({row.role})"),

@@ -3,20 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from markupsafe import Markup, escape
-from matplotlib.ticker import MaxNLocator
 
-from components.evaluation.report.charts import WIDTH
+from components.evaluation.report.charts import WIDTH, axis_ticks, svg
 from components.experiment.roi.report.sentences import rounded, short_labels
 from components.experiment.roi.roi_report import ArmRow, Cumulative
 from components.experiment.roi.sensitivity import Swing
 
 _ROW = 26
 _LABELS = 300
-
-
-def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Return round numbers that enclose a range."""
-    return [float(tick) for tick in MaxNLocator(most).tick_values(low, high if high > low else low + 1.0)]
 
 
 def short_amount(value: float) -> str:
@@ -30,7 +24,7 @@ def short_amount(value: float) -> str:
 def cumulative_chart(cumulative: Cumulative, *, payback: str | None, currency: str) -> Markup:
     """Draw cumulated margin with its range, cumulated cost, and the day on which they cross."""
     left, right, top, bottom = 60, WIDTH - 16, 12, 262
-    y_ticks = ticks(min(0.0, *cumulative.lower), max(*cumulative.upper, *cumulative.cost))
+    y_ticks = axis_ticks(min(0.0, *cumulative.lower), max(*cumulative.upper, *cumulative.cost))
     days = len(cumulative.days)
 
     def x_at(i: float) -> str:
@@ -58,13 +52,13 @@ def cumulative_chart(cumulative: Cumulative, *, payback: str | None, currency: s
         position = next((i for i, each in enumerate(cumulative.days) if each >= payback), days - 1)
         x, y = x_at(position), y_at(cumulative.cost[position])
         parts.append(f'<circle class="dot" cx="{x}" cy="{y}" r="6"><title>paid back on {payback}</title></circle>')
-    return _svg(parts, height=bottom + 28, title=f"Additional margin and costs up to each day, {currency}")
+    return svg(parts, height=bottom + 28, title=f"Additional margin and costs up to each day, {currency}")
 
 
 def effects_chart(rows: Sequence[ArmRow]) -> Markup:
     """Draw each variant's effect on revenue: as measured (hollow), and corrected with its range; in percent."""
     ends = [100 * end for row in rows for end in (row.effect.lower, row.effect.upper, row.effect.measured)]
-    x_ticks = ticks(min(0.0, *ends), max(0.0, *ends))
+    x_ticks = axis_ticks(min(0.0, *ends), max(0.0, *ends))
     at, parts, bottom = _axis(x_ticks, len(rows), lambda tick: f"{tick:g} %")
     for i, row in enumerate(rows):
         y = i * _ROW + _ROW // 2
@@ -77,13 +71,13 @@ def effects_chart(rows: Sequence[ArmRow]) -> Markup:
             f'<circle class="dot{css}" cx="{at(100 * value.shrunk)}" cy="{y}" r="5"/>',
             f'<circle class="hollow" cx="{at(100 * value.measured)}" cy="{y}" r="4.5"/>',
         ]
-    return _svg(parts, height=bottom + 24, title="Effect of each variant on revenue per shopper")
+    return svg(parts, height=bottom + 24, title="Effect of each variant on revenue per shopper")
 
 
 def tornado_chart(swings: Sequence[Swing], net: float, *, currency: str) -> Markup:
     """Draw how far each assumption moves the net return, from its value at the assumptions as they are."""
     ends = [end for swing in swings for end in (swing.at_low, swing.at_high)]
-    x_ticks = ticks(min(0.0, net, *ends), max(0.0, net, *ends))
+    x_ticks = axis_ticks(min(0.0, net, *ends), max(0.0, net, *ends))
     at, parts, bottom = _axis(x_ticks, len(swings), short_amount)
     for i, swing in enumerate(swings):
         y = i * _ROW + _ROW // 2
@@ -93,7 +87,7 @@ def tornado_chart(swings: Sequence[Swing], net: float, *, currency: str) -> Mark
             title = escape(f"{text}: {currency} {rounded(end):,.0f}")
             parts.append(f'<rect class="{css}" x="{x:.1f}" y="{y - 8}" width="{width:.1f}" height="16"><title>{title}</title></rect>')
     parts.append(f'<line class="tick" x1="{at(net)}" x2="{at(net)}" y1="0" y2="{bottom}"/>')
-    return _svg(parts, height=bottom + 24, title=f"Left after costs when one assumption changes, {currency}")
+    return svg(parts, height=bottom + 24, title=f"Left after costs when one assumption changes, {currency}")
 
 
 def _axis(x_ticks: Sequence[float], rows: int, text: Callable[[float], str]) -> tuple[Callable[[float], str], list[str], int]:
@@ -113,8 +107,3 @@ def _axis(x_ticks: Sequence[float], rows: int, text: Callable[[float], str]) -> 
 def _label(text: str, y: int) -> str:
     shown = text if len(text) <= 40 else f"{text[:39]}…"
     return f'<text x="{_LABELS - 10}" y="{y + 4}" text-anchor="end">{escape(shown)}<title>{escape(text)}</title></text>'
-
-
-def _svg(parts: Sequence[str], *, height: int, title: str) -> Markup:
-    body = "".join(parts)
-    return Markup(f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}"><title>{escape(title)}</title>{body}</svg>')
